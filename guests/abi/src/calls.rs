@@ -1,0 +1,121 @@
+//! Monitor calls: one trap, arguments in registers.
+//!
+//! A guest kernel puts the call's number into `$v0` (`$2`), arguments into `$a0` to `$a3`
+//! (`$4` to `$7`) and executes `hypcall` ([`HYPCALL`]). `$v0` comes back with the result, or
+//! with a negative [`CallError`]. No other register changes. In guest user mode the
+//! instruction raises coprocessor unusable, as on the real CPU.
+
+/// The instruction word of a monitor call, `hypcall 0`.
+pub const HYPCALL: u32 = 0x4200_0028;
+
+/// The longest message or verdict text a call takes, in bytes.
+pub const MESSAGE_MAX: usize = 256;
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
+        /// A monitor call's number.
+        #[repr(u64)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Call { $($(#[$doc])* $name = $number,)* }
+
+        impl Call {
+            /// The call with this number, if there is one.
+            pub const fn from_number(number: u64) -> Option<Self> {
+                match number { $($number => Some(Self::$name),)* _ => None }
+            }
+            /// Every call, in order of its number.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+calls! {
+    /// `() -> version`: the monitor's [`crate::ABI_VERSION`].
+    Version = 0,
+    /// `(guest-physical address, bytes) -> bytes taken`: writes to the console. Fewer bytes than
+    /// asked, perhaps none, are taken while the console's ring is full; try again later.
+    ConsoleWrite = 1,
+    /// `(guest-physical address, bytes) -> bytes read`: takes waiting console input; 0 if none.
+    ConsoleRead = 2,
+    /// `(reason, guest-physical address of a message, its bytes)`: ends the virtual machine. See
+    /// [`ShutdownReason`]. Does not return. The message may be empty.
+    Shutdown = 3,
+    /// `()`: the guest's user land is ready for commands.
+    ShellReady = 4,
+    /// `() -> nanoseconds since 1970-01-01 00:00 UTC`, from the board's clock chip.
+    WallClock = 5,
+    /// `()`: takes interrupts that became deliverable by a store to the special page.
+    Deliver = 6,
+    /// `()`: gives the rest of the time slice to another virtual CPU.
+    Yield = 7,
+    /// `()`: forgets every entry of the virtual TLB but the wired ones.
+    TlbFlushAll = 8,
+    /// `(guest-virtual address | ASID)`: forgets what maps this page: the address in bits 63..13
+    /// and the ASID in bits 9..0, as in EntryHi.
+    TlbFlushPage = 9,
+    /// `(EntryHi, EntryLo0, EntryLo1, PageMask)`: like `tlbp` and then `tlbwi`, or `tlbwr` where
+    /// there was no entry; changes no CP0 register.
+    TlbInsert = 10,
+    /// `(EntryHi, PWBase, UserLocal)`: sets the three registers at once, for a context switch.
+    Context = 11,
+    /// `(verdict, guest-physical address of a message, its bytes)`: a test guest's verdict. See
+    /// [`Verdict`].
+    TestVerdict = 12,
+}
+
+/// Why a guest ends its virtual machine.
+#[repr(u64)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutdownReason {
+    /// It is done; its memory goes back to the machine.
+    PowerOff = 0,
+    /// Start it again from its image, in zeroed memory.
+    Reboot = 1,
+    /// It failed and says so.
+    Panic = 2,
+}
+
+impl ShutdownReason {
+    /// The reason with this number, if there is one.
+    pub const fn from_number(number: u64) -> Option<Self> {
+        match number {
+            0 => Some(Self::PowerOff),
+            1 => Some(Self::Reboot),
+            2 => Some(Self::Panic),
+            _ => None,
+        }
+    }
+}
+
+/// What a test guest found.
+#[repr(u64)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All that it checked held.
+    Pass = 0,
+    /// Something did not hold; the message says what.
+    Fail = 1,
+}
+
+impl Verdict {
+    /// The verdict with this number, if there is one.
+    pub const fn from_number(number: u64) -> Option<Self> {
+        match number {
+            0 => Some(Self::Pass),
+            1 => Some(Self::Fail),
+            _ => None,
+        }
+    }
+}
+
+/// What a monitor call returns instead of a result: the negative numbers of `$v0`.
+#[repr(i64)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallError {
+    /// No call has this number.
+    NoSuchCall = -1,
+    /// An argument is out of its range.
+    BadArgument = -2,
+    /// A guest-physical range is not wholly inside the virtual machine's memory.
+    BadAddress = -3,
+}
