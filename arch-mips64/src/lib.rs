@@ -1,1 +1,10 @@
+//! The real CPU and board. Everything that is not plain data compiles for the board only.
 #![no_std]
+#![cfg_attr(target_arch = "mips64r6", feature(asm_experimental_arch))]
+
+pub mod board;
+#[macro_use]
+pub mod cp0;
+#[cfg(target_arch = "mips64r6")]
+pub mod cpu;
+pub mod tlb;

@@ -1,0 +1,61 @@
+//! Who interrupts whom on which line of the CPU.
+
+use super::{gic, i8259};
+use crate::cp0::Cause;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// Line of COM1 (and everything else behind the i8259), on CPU 0 only.
+pub const BOARD_LINE: Cause = Cause::IP2;
+/// Line on which other CPUs call.
+pub const IPI_LINE: Cause = Cause::IP3;
+/// Line of Count and Compare.
+pub const TIMER_LINE: Cause = Cause::IP7;
+
+/// GIC pin of a Cause.IP bit: pin 0 is IP2.
+const fn pin(line: Cause) -> u32 {
+    line.bits().trailing_zeros() - Cause::IP2.bits().trailing_zeros()
+}
+
+static HAVE_GIC: AtomicBool = AtomicBool::new(false);
+
+/// Sets the controllers up so that COM1 reaches CPU 0. Once, on CPU 0, before the others run;
+/// with 2 CPUs and more, after [`super::cps::init`].
+pub fn init(cpus: usize) {
+    i8259::init();
+    i8259::unmask(i8259::COM1);
+    if cpus > 1 {
+        gic::stop_counter();
+        gic::route(gic::I8259, 0, pin(BOARD_LINE));
+        HAVE_GIC.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Lets CPU `cpu` be called. Each CPU for itself, before it enables interrupts.
+pub fn init_cpu(cpu: usize) {
+    if HAVE_GIC.load(Ordering::Relaxed) {
+        gic::clear(ipi(cpu));
+        gic::route(ipi(cpu), cpu, pin(IPI_LINE));
+    }
+}
+
+fn ipi(cpu: usize) -> u32 {
+    gic::IPI + cpu as u32
+}
+
+/// Raises [`IPI_LINE`] on CPU `cpu` until it calls [`clear_ipi`]. Everything stored before is
+/// visible to it afterwards. On a machine of one CPU there is nobody to call, and nothing happens.
+pub fn send_ipi(cpu: usize) {
+    if HAVE_GIC.load(Ordering::Relaxed) {
+        core::sync::atomic::fence(Ordering::SeqCst);
+        gic::raise(ipi(cpu));
+    }
+}
+
+/// Lowers [`IPI_LINE`] on CPU `cpu`, the one that runs this. Look for what was asked afterwards,
+/// not before, or a request that comes between is lost.
+pub fn clear_ipi(cpu: usize) {
+    if HAVE_GIC.load(Ordering::Relaxed) {
+        gic::clear(ipi(cpu));
+        core::sync::atomic::fence(Ordering::SeqCst);
+    }
+}

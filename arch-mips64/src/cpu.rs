@@ -1,0 +1,115 @@
+//! This CPU as a whole: how it is set up, where it runs, how it waits.
+
+use crate::cp0::{self, Cause, Config5, HwrEna, PageGrain, Status};
+use crate::tlb;
+use core::arch::{asm, global_asm};
+
+/// What a CPU needs to begin, read by [`enter`]'s assembly.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct CpuStart {
+    /// End of its stack, a multiple of 16.
+    pub stack_top: u64,
+    /// Its per-CPU pointer, for KScratch1.
+    pub per_cpu: u64,
+    /// Address of the function to call, an `extern "C" fn(usize) -> !`, in its node's code.
+    pub function: u64,
+    /// That function's argument.
+    pub argument: u64,
+}
+
+global_asm!(
+    ".pushsection .text.cpu_enter, \"ax\"",
+    ".globl disco_cpu_enter",
+    ".type disco_cpu_enter, @function",
+    "disco_cpu_enter:",
+    "    ld      $sp, {stack_top}($a0)",
+    "    ld      $t0, {per_cpu}($a0)",
+    "    dmtc0   $t0, $31, 2",
+    "    ld      $t9, {function}($a0)",
+    "    ld      $a0, {argument}($a0)",
+    "    move    $fp, $zero",
+    "    move    $ra, $zero",
+    "    jr      $t9",
+    ".size disco_cpu_enter, . - disco_cpu_enter",
+    ".popsection",
+    stack_top = const core::mem::offset_of!(CpuStart, stack_top),
+    per_cpu = const core::mem::offset_of!(CpuStart, per_cpu),
+    function = const core::mem::offset_of!(CpuStart, function),
+    argument = const core::mem::offset_of!(CpuStart, argument),
+);
+
+extern "C" {
+    fn disco_cpu_enter(start: *const CpuStart) -> !;
+}
+
+/// Address of the code that takes a [`CpuStart`] in `$a0` and begins there: for the mailbox.
+pub fn enter_address() -> u64 {
+    disco_cpu_enter as *const () as u64
+}
+
+/// Leaves the present stack for good and begins as `start` says.
+///
+/// # Safety
+/// `start` describes a stack that nobody uses and a function that fits it.
+pub unsafe fn enter(start: &CpuStart) -> ! {
+    // SAFETY: passed on to the caller.
+    unsafe { disco_cpu_enter(start) }
+}
+
+/// Sets this CPU up to run the monitor and guests: exceptions go to `vectors`, 64-bit addresses in
+/// every mode, `sdbbp` closed, an empty TLB with `wired` entries kept from `tlbwr`, interrupts off.
+///
+/// # Safety
+/// `vectors` is a multiple of 4 KiB in unmapped memory and holds exception vectors.
+pub unsafe fn init(vectors: u64, wired: u32) {
+    // SAFETY: the monitor runs in kernel mode from xkphys, so none of this changes what it sees;
+    // the vectors are the caller's.
+    unsafe {
+        cp0::set_status(Status::KX | Status::SX | Status::UX | Status::BEV);
+        cp0::set_exception_base(vectors);
+        cp0::set_cause(Cause::IV);
+        cp0::set_config5(cp0::config5() | Config5::SBRI);
+        cp0::set_page_grain(PageGrain::RIE | PageGrain::XIE | PageGrain::ELPA | PageGrain::IEC);
+        cp0::set_hwrena(HwrEna::USER_LOCAL);
+        cp0::set_wired(0);
+        tlb::flush_all();
+        cp0::set_wired(wired);
+        cp0::set_compare(cp0::count().wrapping_sub(1));
+        cp0::set_status(Status::KX | Status::SX | Status::UX);
+    }
+}
+
+/// Virtual address of the instruction that asks.
+#[inline(always)]
+pub fn program_counter() -> u64 {
+    let address: u64;
+    // SAFETY: adds to the program counter, nothing else.
+    unsafe { asm!("lapc {0}, .", out(reg) address, options(nomem, nostack, preserves_flags)) };
+    address
+}
+
+/// Stops this CPU until an interrupt that Status does not mask is pending.
+#[inline(always)]
+pub fn wait() {
+    // SAFETY: `wait` only passes time. It is no option `nomem`: others store meanwhile.
+    unsafe { asm!("wait", options(nostack)) };
+}
+
+/// Makes instructions that were stored to `start..start + len` visible to instruction fetch on
+/// every CPU.
+///
+/// # Safety
+/// The range is mapped memory.
+pub unsafe fn publish_code(start: u64, len: u64) {
+    // The smallest step that a cache of this architecture has.
+    const STEP: u64 = 32;
+    let mut address = start;
+    while address < start + len {
+        // SAFETY: the caller's range.
+        unsafe { asm!("synci 0({0})", in(reg) address, options(nostack)) };
+        address += STEP;
+    }
+    // SAFETY: orders memory accesses.
+    unsafe { asm!("sync", options(nostack)) };
+}

@@ -1,0 +1,150 @@
+//! What the vectors read and write. The layout is the assembly's: offsets come from `offset_of!`.
+
+/// Slots of a second-level TLB; a power of two.
+pub const L2_ENTRIES: usize = 1024;
+/// A tag that no address has: bits 12..10 of every tag are 0.
+pub const L2_EMPTY: u64 = u64::MAX;
+
+/// One slot of the second-level TLB: a pair of pages, ready for the real TLB.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct L2Slot {
+    /// EntryHi of the pair under [`GuestContext::l2_mask`], or [`L2_EMPTY`].
+    pub tag: u64,
+    /// EntryLo0 as `mtc0` takes it: RI and XI in bits 31 and 30.
+    pub lo0: u32,
+    /// EntryLo1.
+    pub lo1: u32,
+}
+
+/// A 2 MiB piece of the linear windows, served with a large page that covers it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinearEntry {
+    /// PageMask, or 0 if no large page covers this piece.
+    pub page_mask: u32,
+    /// EntryLo0 of the large page's pair.
+    pub lo0: u32,
+    /// EntryLo1.
+    pub lo1: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+/// How often the vectors did their work without the monitor's Rust code.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Misses served from the second-level TLB.
+    pub l2_hits: u64,
+    /// Misses of the linear windows served with a large page.
+    pub linear_hits: u64,
+    /// System calls reflected to the guest kernel.
+    pub system_calls: u64,
+    /// `eret` instructions of the guest kernel.
+    pub erets: u64,
+}
+
+/// How the CPU came into the monitor.
+#[repr(u64)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// TLB refill vector.
+    Refill = 0,
+    /// General exception vector.
+    General = 1,
+    /// Interrupt vector.
+    Interrupt = 2,
+}
+
+/// The real CPU's side of a virtual CPU.
+#[repr(C)]
+#[derive(Debug)]
+pub struct GuestContext {
+    /// General registers; the first is not used.
+    pub gpr: [u64; 32],
+    /// Where the guest goes on.
+    pub pc: u64,
+    /// Status to go on with: EXL set, KSU the guest's real mode.
+    pub status: u64,
+    /// EntryHi to go on with: the guest's ASID.
+    pub entry_hi: u64,
+    /// PageMask of all pages in the second-level TLB, and while the guest runs.
+    pub page_mask: u64,
+    /// Not 0: go on with `eretnc`, so that an LL/SC pair of the guest survives the trap.
+    pub keep_link: u64,
+    /// Address of the special page, as the monitor sees it.
+    pub special: u64,
+    /// Address of [`L2_ENTRIES`] times [`L2Slot`].
+    pub l2_base: u64,
+    /// Bits of EntryHi that make a tag for user addresses.
+    pub l2_mask: u64,
+    /// The same for kernel addresses: without the ASID, since only global entries are kept.
+    pub l2_kernel_mask: u64,
+    /// Right shift that brings a tag's lowest page bit to bit 0.
+    pub l2_shift: u64,
+    /// Address of the [`LinearEntry`] table.
+    pub linear_base: u64,
+    /// Its entries.
+    pub linear_count: u64,
+    /// Those of them that the csseg window reaches.
+    pub csseg_count: u64,
+    /// Virtual Cause without ExcCode, CE and BD: waiting interrupts and writable bits.
+    pub cause_base: u64,
+    /// Where a system call of guest user mode goes; 0: let the monitor find out.
+    pub syscall_vector: u64,
+    /// Status of a running guest without KSU and CU1.
+    pub base_status: u64,
+    /// CU1 if the FPU holds this virtual CPU's registers, else 0.
+    pub fpu_mask: u64,
+    /// Top of the monitor's stack on this CPU.
+    pub stack: u64,
+    /// `extern "C" fn(*mut GuestContext, Entry) -> *mut GuestContext`, this node's copy.
+    pub handler: u64,
+    /// `extern "C" fn(*mut GuestContext) -> !` for an exception of the monitor itself.
+    pub fault_handler: u64,
+    /// Status while the monitor runs.
+    pub monitor_status: u64,
+    /// What the vectors count.
+    pub counters: Counters,
+}
+
+impl GuestContext {
+    /// A context with all fields 0.
+    pub const fn new() -> Self {
+        Self {
+            gpr: [0; 32],
+            pc: 0,
+            status: 0,
+            entry_hi: 0,
+            page_mask: 0,
+            keep_link: 0,
+            special: 0,
+            l2_base: 0,
+            l2_mask: 0,
+            l2_kernel_mask: 0,
+            l2_shift: 0,
+            linear_base: 0,
+            linear_count: 0,
+            csseg_count: 0,
+            cause_base: 0,
+            syscall_vector: 0,
+            base_status: 0,
+            fpu_mask: 0,
+            stack: 0,
+            handler: 0,
+            fault_handler: 0,
+            monitor_status: 0,
+            counters: Counters { l2_hits: 0, linear_hits: 0, system_calls: 0, erets: 0 },
+        }
+    }
+}
+
+impl Default for GuestContext {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+static_assertions::const_assert_eq!(core::mem::size_of::<L2Slot>(), 16);
+static_assertions::const_assert_eq!(core::mem::size_of::<LinearEntry>(), 16);

@@ -1,0 +1,13 @@
+//! In and out of a guest: the exception vectors and what they share with the monitor.
+//!
+//! KScratch1 holds the address of the [`GuestContext`] of whatever the CPU runs (the idle loop
+//! has one too), KScratch2 and KScratch3 hold `$k0` and `$k1` inside the vectors.
+
+mod context;
+#[cfg(target_arch = "mips64r6")]
+mod vectors;
+
+pub use context::{Counters, Entry, GuestContext, LinearEntry, L2_EMPTY, L2_ENTRIES, L2Slot};
+
+#[cfg(target_arch = "mips64r6")]
+pub use vectors::{enter, set_context, vectors_address};

@@ -1,0 +1,375 @@
+//! The exception vectors of a node, and the way into a guest.
+//!
+//! Each path's length in instructions is part of the monitor's speed; it stands above the path.
+//! Registers: `$26` and `$27` are saved in KScratch2 and KScratch3, `$1` in the context; `$27`
+//! holds the context. The vectors need no hazard barriers between `mtc0` and `tlbwr` on QEMU's
+//! I6400, which executes in order.
+
+use super::context::{Counters, GuestContext};
+use core::mem::offset_of;
+
+core::arch::global_asm!(
+    r#"
+    .section .vectors, "ax", @progbits
+    .set push
+    .set noreorder
+    .set noat
+    .balign 4096
+    .globl disco_vectors
+disco_vectors:
+    # 0x000: TLB refill of 32-bit addressing, which is never on: a monitor's error
+    b disco_save
+    dmfc0 $27, $31, 2
+
+    # 0x080: TLB refill. Found in the second-level TLB: 30 instructions.
+    .org disco_vectors + 0x080
+    dmtc0 $26, $31, 3
+    dmtc0 $27, $31, 4
+    dmfc0 $27, $31, 2
+    sd $1, {gpr}+8($27)
+    dmfc0 $26, $10                  # EntryHi: VPN2 and ASID of the miss
+    dsrl32 $1, $26, 30
+    bnez $1, disco_refill_kernel    # bits 63..62: csseg or xsseg
+    ld $1, {l2_mask}($27)
+disco_l2_lookup:
+    and $26, $26, $1                # the tag
+    ld $1, {l2_shift}($27)
+    dsrlv $1, $26, $1
+    xor $1, $1, $26                 # page number xor ASID
+    andi $1, $1, 1023
+    ld $27, {l2_base}($27)
+    dlsa $1, $1, $27, 4
+    ld $27, 0($1)
+    bne $27, $26, disco_refill_slow
+    lw $26, 8($1)
+    mtc0 $26, $2
+    lw $26, 12($1)
+    mtc0 $26, $3
+    dmfc0 $27, $31, 2
+    tlbwr
+    ld $26, {l2_hits}($27)
+    daddiu $26, $26, 1
+    sd $26, {l2_hits}($27)
+    ld $1, {gpr}+8($27)
+    dmfc0 $26, $31, 3
+    dmfc0 $27, $31, 4
+    eretnc
+
+    # 0x100: cache error, which QEMU never raises
+    .org disco_vectors + 0x100
+    dmtc0 $26, $31, 3
+    dmtc0 $27, $31, 4
+    dmfc0 $27, $31, 2
+    b disco_save
+    li $26, 1
+
+    # 0x180: every other exception
+    .org disco_vectors + 0x180
+    dmtc0 $26, $31, 3
+    dmtc0 $27, $31, 4
+    dmfc0 $27, $31, 2
+    sd $1, {gpr}+8($27)
+    mfc0 $26, $13                   # Cause
+    andi $1, $26, 0x7c
+    daddiu $1, $1, -32              # ExcCode 8: system call
+    beqz $1, disco_system_call
+    daddiu $1, $1, -12              # ExcCode 11: coprocessor unusable
+    bnez $1, disco_general_slow
+    lui $1, 0x4200
+    bltz $26, disco_general_slow    # in a delay slot
+    ori $1, $1, 0x0018
+    mfc0 $26, $8, 1                 # BadInstr
+    beq $26, $1, disco_eret
+    nop
+disco_general_slow:
+    b disco_save
+    li $26, 1
+
+    # 0x200: interrupt
+    .org disco_vectors + 0x200
+    dmtc0 $26, $31, 3
+    dmtc0 $27, $31, 4
+    dmfc0 $27, $31, 2
+    sd $1, {gpr}+8($27)
+    b disco_save
+    li $26, 2
+
+disco_refill_slow:
+    dmfc0 $27, $31, 2
+    b disco_save
+    li $26, 0
+
+    # A miss in csseg or xsseg. In a linear window with a large page: 34 instructions.
+disco_refill_kernel:
+    bltz $26, 1f
+    dsll $1, $26, 2
+    dsrl $1, $1, 23                 # xsseg: bits 61..21
+    b 2f
+    ld $26, {linear_count}($27)
+1:  dext $1, $26, 21, 9             # csseg: bits 29..21
+    ld $26, {csseg_count}($27)
+2:  sltu $26, $1, $26
+    beqz $26, 3f
+    ld $26, {linear_base}($27)
+    dlsa $1, $1, $26, 4
+    lw $26, 0($1)
+    beqz $26, 3f
+    nop
+    mtc0 $26, $5
+    lw $26, 4($1)
+    mtc0 $26, $2
+    lw $26, 8($1)
+    mtc0 $26, $3
+    tlbwr
+    ld $26, {page_mask}($27)
+    mtc0 $26, $5
+    ld $26, {linear_hits}($27)
+    daddiu $26, $26, 1
+    sd $26, {linear_hits}($27)
+    ld $1, {gpr}+8($27)
+    dmfc0 $26, $31, 3
+    dmfc0 $27, $31, 4
+    eretnc
+3:  dmfc0 $26, $10
+    b disco_l2_lookup
+    ld $1, {l2_kernel_mask}($27)
+
+    # A system call of guest user mode, reflected to the guest's general vector:
+    # 41 instructions from the vector on.
+disco_system_call:
+    bltz $26, disco_general_slow
+    nop
+    mfc0 $26, $12
+    andi $26, $26, 0x10
+    beqz $26, disco_general_slow    # not from user mode
+    ld $26, {syscall_vector}($27)
+    beqz $26, disco_general_slow
+    ld $1, {special}($27)
+    dmfc0 $26, $14
+    sd $26, {sp_epc}($1)
+    ld $26, {syscall_vector}($27)
+    dmtc0 $26, $14
+    lw $26, {sp_status}+4($1)
+    ori $26, $26, 2                 # EXL
+    sd $26, {sp_status}($1)
+    ld $26, {cause_base}($27)
+    ori $26, $26, 0x20
+    sd $26, {sp_cause}($1)
+    mfc0 $26, $8, 1
+    sd $26, {sp_badinstr}($1)
+    mfc0 $26, $12
+    xori $26, $26, 0x18             # user to supervisor
+    mtc0 $26, $12
+    ld $26, {system_calls}($27)
+    daddiu $26, $26, 1
+    sd $26, {system_calls}($27)
+    ld $1, {gpr}+8($27)
+    dmfc0 $26, $31, 3
+    dmfc0 $27, $31, 4
+    eretnc
+
+    # eret of a guest kernel, with no interrupt waiting: 49 instructions from the vector on.
+disco_eret:
+    mfc0 $26, $12
+    andi $26, $26, 8
+    beqz $26, disco_general_slow    # not from supervisor mode
+    ld $1, {special}($27)
+    ld $26, {cause_base}($27)
+    andi $26, $26, 0xff00
+    bnez $26, disco_general_slow
+    sd $2, {gpr}+16($27)
+    lw $26, {sp_status}+4($1)
+    lui $2, 0x0040                  # BEV, ERL, and KSU neither 0 nor 2: the slow way
+    ori $2, $2, 0x000c
+    and $2, $2, $26
+    bnez $2, 1f
+    andi $2, $26, 0x10
+    srl $2, $2, 1                   # guest user 0x10 -> user 0x10, guest kernel 0 -> supervisor 8
+    addiu $2, $2, 8
+    ins $26, $0, 1, 1               # EXL
+    sd $26, {sp_status}($1)
+    ld $1, {sp_epc}($1)
+    dmtc0 $1, $14
+    ld $1, {fpu_mask}($27)
+    and $26, $26, $1
+    or $2, $2, $26
+    ld $26, {base_status}($27)
+    or $26, $26, $2
+    mtc0 $26, $12
+    ld $26, {erets}($27)
+    daddiu $26, $26, 1
+    sd $26, {erets}($27)
+    ld $2, {gpr}+16($27)
+    ld $1, {gpr}+8($27)
+    dmfc0 $26, $31, 3
+    dmfc0 $27, $31, 4
+    eret
+1:  b disco_general_slow
+    ld $2, {gpr}+16($27)
+
+    # Into the monitor: $26 holds the Entry.
+disco_save:
+    sd $2, {gpr}+16($27)
+    sd $3, {gpr}+24($27)
+    sd $4, {gpr}+32($27)
+    sd $5, {gpr}+40($27)
+    sd $6, {gpr}+48($27)
+    sd $7, {gpr}+56($27)
+    sd $8, {gpr}+64($27)
+    sd $9, {gpr}+72($27)
+    sd $10, {gpr}+80($27)
+    sd $11, {gpr}+88($27)
+    sd $12, {gpr}+96($27)
+    sd $13, {gpr}+104($27)
+    sd $14, {gpr}+112($27)
+    sd $15, {gpr}+120($27)
+    sd $16, {gpr}+128($27)
+    sd $17, {gpr}+136($27)
+    sd $18, {gpr}+144($27)
+    sd $19, {gpr}+152($27)
+    sd $20, {gpr}+160($27)
+    sd $21, {gpr}+168($27)
+    sd $22, {gpr}+176($27)
+    sd $23, {gpr}+184($27)
+    sd $24, {gpr}+192($27)
+    sd $25, {gpr}+200($27)
+    sd $28, {gpr}+224($27)
+    sd $29, {gpr}+232($27)
+    sd $30, {gpr}+240($27)
+    sd $31, {gpr}+248($27)
+    mfc0 $2, $12
+    andi $2, $2, 0x18
+    beqz $2, disco_monitor_fault
+    move $5, $26
+    dmfc0 $2, $31, 3
+    sd $2, {gpr}+208($27)
+    dmfc0 $2, $31, 4
+    sd $2, {gpr}+216($27)
+    ld $2, {monitor_status}($27)
+    mtc0 $2, $12
+    ld $29, {stack}($27)
+    ld $25, {handler}($27)
+    jalr $25
+    move $4, $27
+    b disco_resume
+    move $27, $2
+
+disco_monitor_fault:
+    ld $29, {stack}($27)
+    daddiu $29, $29, -8192          # keep what the stack's top can tell
+    ld $25, {fault_handler}($27)
+    jalr $25
+    move $4, $27
+
+    # Into the guest whose context $a0 holds.
+    .globl disco_enter
+disco_enter:
+    move $27, $4
+disco_resume:
+    ld $2, {status}($27)
+    mtc0 $2, $12
+    ld $2, {pc}($27)
+    dmtc0 $2, $14
+    ld $2, {entry_hi}($27)
+    dmtc0 $2, $10
+    ld $2, {page_mask}($27)
+    mtc0 $2, $5
+    dmtc0 $27, $31, 2
+    ld $1, {gpr}+8($27)
+    ld $3, {gpr}+24($27)
+    ld $4, {gpr}+32($27)
+    ld $5, {gpr}+40($27)
+    ld $6, {gpr}+48($27)
+    ld $7, {gpr}+56($27)
+    ld $8, {gpr}+64($27)
+    ld $9, {gpr}+72($27)
+    ld $10, {gpr}+80($27)
+    ld $11, {gpr}+88($27)
+    ld $12, {gpr}+96($27)
+    ld $13, {gpr}+104($27)
+    ld $14, {gpr}+112($27)
+    ld $15, {gpr}+120($27)
+    ld $16, {gpr}+128($27)
+    ld $17, {gpr}+136($27)
+    ld $18, {gpr}+144($27)
+    ld $19, {gpr}+152($27)
+    ld $20, {gpr}+160($27)
+    ld $21, {gpr}+168($27)
+    ld $22, {gpr}+176($27)
+    ld $23, {gpr}+184($27)
+    ld $24, {gpr}+192($27)
+    ld $25, {gpr}+200($27)
+    ld $28, {gpr}+224($27)
+    ld $29, {gpr}+232($27)
+    ld $30, {gpr}+240($27)
+    ld $31, {gpr}+248($27)
+    ld $2, {keep_link}($27)
+    bnez $2, 1f
+    ld $2, {gpr}+16($27)
+    ld $26, {gpr}+208($27)
+    ld $27, {gpr}+216($27)
+    eret
+1:  ld $26, {gpr}+208($27)
+    ld $27, {gpr}+216($27)
+    eretnc
+    .set pop
+    .text
+    "#,
+    gpr = const offset_of!(GuestContext, gpr),
+    pc = const offset_of!(GuestContext, pc),
+    status = const offset_of!(GuestContext, status),
+    entry_hi = const offset_of!(GuestContext, entry_hi),
+    page_mask = const offset_of!(GuestContext, page_mask),
+    keep_link = const offset_of!(GuestContext, keep_link),
+    special = const offset_of!(GuestContext, special),
+    l2_base = const offset_of!(GuestContext, l2_base),
+    l2_mask = const offset_of!(GuestContext, l2_mask),
+    l2_kernel_mask = const offset_of!(GuestContext, l2_kernel_mask),
+    l2_shift = const offset_of!(GuestContext, l2_shift),
+    linear_base = const offset_of!(GuestContext, linear_base),
+    linear_count = const offset_of!(GuestContext, linear_count),
+    csseg_count = const offset_of!(GuestContext, csseg_count),
+    cause_base = const offset_of!(GuestContext, cause_base),
+    syscall_vector = const offset_of!(GuestContext, syscall_vector),
+    base_status = const offset_of!(GuestContext, base_status),
+    fpu_mask = const offset_of!(GuestContext, fpu_mask),
+    stack = const offset_of!(GuestContext, stack),
+    handler = const offset_of!(GuestContext, handler),
+    fault_handler = const offset_of!(GuestContext, fault_handler),
+    monitor_status = const offset_of!(GuestContext, monitor_status),
+    l2_hits = const offset_of!(GuestContext, counters) + offset_of!(Counters, l2_hits),
+    linear_hits = const offset_of!(GuestContext, counters) + offset_of!(Counters, linear_hits),
+    system_calls = const offset_of!(GuestContext, counters) + offset_of!(Counters, system_calls),
+    erets = const offset_of!(GuestContext, counters) + offset_of!(Counters, erets),
+    sp_status = const disco_abi::SP_STATUS,
+    sp_cause = const disco_abi::SP_CAUSE,
+    sp_epc = const disco_abi::SP_EPC,
+    sp_badinstr = const disco_abi::SP_BADINSTR,
+);
+
+extern "C" {
+    fn disco_enter(context: *mut GuestContext) -> !;
+    static disco_vectors: u8;
+}
+
+/// Where the vectors begin, for EBase: in the code copy of the node that asks.
+pub fn vectors_address() -> u64 {
+    core::ptr::addr_of!(disco_vectors) as u64
+}
+
+/// Makes `context` what the vectors save into, without entering it.
+///
+/// # Safety
+/// `context` stays valid and is used by this CPU alone until another takes its place.
+pub unsafe fn set_context(context: *mut GuestContext) {
+    crate::write_cp0!(31, 2, context as u64);
+}
+
+/// Leaves the monitor for a guest.
+///
+/// # Safety
+/// As for [`set_context`]; and every field of the context is filled for a guest of this CPU.
+pub unsafe fn enter(context: *mut GuestContext) -> ! {
+    // SAFETY: the caller's promise is what the assembly needs; it does not come back here.
+    unsafe { disco_enter(context) }
+}
