@@ -1,0 +1,82 @@
+//! Guests: which there are, how they are built, and where their files are then.
+
+use super::monitor;
+use crate::description::{Guest, Machine};
+use crate::payload::{loadable_part, Payload};
+use crate::setup::toolchain::Toolchain;
+use crate::{paths, process};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The package of the test guests.
+const TEST_PACKAGE: &str = "disco-test-guests";
+
+/// The folder with what is ready to be put into a payload.
+pub fn ready_folder() -> PathBuf {
+    paths::target().join("guests")
+}
+
+/// Names of the test guests: each is a binary of the package `guests/tests`.
+pub fn test_guest_names() -> Vec<String> {
+    let Ok(files) = fs::read_dir(paths::root().join("guests/tests/src/bin")) else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = files
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs") || path.is_dir())
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    names.sort();
+    names
+}
+
+/// Compiles all test guests.
+pub fn build_tests(toolchain: &Toolchain) -> Result<()> {
+    let mut command = monitor::cargo(toolchain, "build");
+    command.args(["--package", TEST_PACKAGE, "--bins"]);
+    process::run_step("test guests: compile", "test-guests", &mut command)
+}
+
+/// Builds the guests that a machine needs.
+pub fn build_for(machine: &Machine, toolchain: &Toolchain) -> Result<()> {
+    if machine.has_test_guest() {
+        build_tests(toolchain)?;
+    }
+    if machine.has_linux() {
+        super::linux::build_guest()?;
+    }
+    Ok(())
+}
+
+/// The command line that a guest gets in any case.
+pub fn own_command_line(guest: &Guest) -> &'static str {
+    match guest {
+        Guest::Linux => super::linux::COMMAND_LINE,
+        Guest::Test(_) | Guest::Elf(_) => "",
+    }
+}
+
+/// Puts a guest's kernel into the payload and returns its index.
+pub fn kernel(guest: &Guest, payload: &mut Payload) -> Result<u32> {
+    let (name, path) = match guest {
+        Guest::Linux => ("linux".to_owned(), super::linux::kernel_path()),
+        Guest::Test(name) => (name.clone(), monitor::output_folder().join(name)),
+        Guest::Elf(path) => (path.display().to_string(), path.clone()),
+    };
+    let elf = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let kept = loadable_part(&elf).with_context(|| format!("{}", path.display()))?;
+    payload.add(&name, &kept)
+}
+
+/// Puts a guest's initial ramdisk into the payload, if it has one, and returns its index.
+pub fn initrd(guest: &Guest, given: Option<&Path>, payload: &mut Payload) -> Result<Option<u32>> {
+    let (name, path) = match (given, guest) {
+        (Some(path), _) => (path.display().to_string(), path.to_path_buf()),
+        (None, Guest::Linux) => ("initramfs".to_owned(), super::linux::initramfs_path()),
+        (None, _) => return Ok(None),
+    };
+    let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    payload.add(&name, &content).map(Some)
+}

@@ -1,0 +1,5 @@
+//! Builds the monitor and the guests: each only when something changed.
+
+pub mod guests;
+pub mod linux;
+pub mod monitor;

@@ -1,0 +1,156 @@
+//! Builds the monitor for the board, and takes its ELF file apart for the flash.
+
+use crate::setup::toolchain::Toolchain;
+use crate::{paths, process};
+use anyhow::{bail, ensure, Context, Result};
+use disco_flash::RESET_SIZE;
+use object::{Object, ObjectSection, ObjectSegment};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What Rust's compiler is told to build for.
+const TARGET: &str = "mips64-disco";
+/// Segments from here on are not part of the image: the reset code, which runs in the flash.
+const KSEG: u64 = 0xffff_ffff_8000_0000;
+/// The most that code and constants of the monitor may take, in bytes.
+pub const CODE_BUDGET: u64 = 128 << 10;
+
+/// A cargo command that builds for the board with the standard library's own source.
+pub fn cargo(toolchain: &Toolchain, verb: &str) -> Command {
+    let mut command = process::clean_command(&toolchain.cargo);
+    command
+        .current_dir(paths::root())
+        .env("RUSTC", &toolchain.rustc)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .args([verb, "--release", "-Zjson-target-spec"])
+        .arg("-Zbuild-std=core,alloc,compiler_builtins")
+        .arg("-Zbuild-std-features=compiler-builtins-mem")
+        .arg("--target")
+        .arg(paths::root().join(format!(".cargo/{TARGET}.json")))
+        .arg("--target-dir")
+        .arg(paths::target().join("mips64"));
+    command
+}
+
+/// Where cargo puts what [`cargo`] builds.
+pub fn output_folder() -> PathBuf {
+    paths::target().join("mips64").join(TARGET).join("release")
+}
+
+/// Compiles the monitor and returns its ELF file's path.
+pub fn build(toolchain: &Toolchain) -> Result<PathBuf> {
+    let mut command = cargo(toolchain, "build");
+    command.args(["--package", "disco-boot"]);
+    process::run_step("monitor: compile", "monitor", &mut command)?;
+    Ok(output_folder().join("disco-boot"))
+}
+
+/// The monitor's ELF file as the flash needs it.
+pub struct Image {
+    /// The reset code.
+    pub reset: Vec<u8>,
+    /// What is copied into RAM.
+    pub bytes: Vec<u8>,
+    /// Bytes to clear behind it.
+    pub bss: u64,
+    /// Where the copy goes.
+    pub load_address: u64,
+    /// Where it is entered.
+    pub entry: u64,
+}
+
+impl Image {
+    /// Flattens an ELF file: everything outside the reset code from the lowest address up to
+    /// the end of the highest data, gaps filled with 0.
+    pub fn from_elf(elf: &[u8]) -> Result<Self> {
+        let file = object::File::parse(elf).context("not an ELF file")?;
+        let reset = file
+            .section_by_name(".reset")
+            .context("there is no section .reset")?;
+        let reset = reset.data()?.to_vec();
+        ensure!(
+            reset.len() <= RESET_SIZE,
+            "the reset code has {} bytes, and there is room for {RESET_SIZE}",
+            reset.len()
+        );
+        let segments: Vec<_> = file
+            .segments()
+            .filter(|segment| segment.address() < KSEG && segment.size() > 0)
+            .collect();
+        let Some(load_address) = segments.iter().map(|segment| segment.address()).min() else {
+            bail!("there is nothing to load");
+        };
+        let mut bytes = Vec::new();
+        let mut memory_end = 0;
+        for segment in &segments {
+            let start = usize::try_from(segment.address() - load_address)?;
+            let data = segment.data()?;
+            ensure!(
+                start + data.len() <= disco_flash::FLASH_SIZE,
+                "the image is larger than the flash"
+            );
+            bytes.resize(bytes.len().max(start + data.len()), 0);
+            bytes[start..start + data.len()].copy_from_slice(data);
+            memory_end = memory_end.max(start as u64 + segment.size());
+        }
+        bytes.resize(bytes.len().next_multiple_of(16), 0);
+        let bss = memory_end
+            .saturating_sub(bytes.len() as u64)
+            .next_multiple_of(16);
+        Ok(Self {
+            reset,
+            bytes,
+            bss,
+            load_address,
+            entry: file.entry(),
+        })
+    }
+
+    /// Builds the monitor and flattens it.
+    pub fn build(toolchain: &Toolchain) -> Result<Self> {
+        let path = build(toolchain)?;
+        let elf = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::from_elf(&elf).with_context(|| format!("{}", path.display()))
+    }
+}
+
+/// Size of one section of the monitor.
+pub struct SectionSize {
+    /// Its name.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl SectionSize {
+    /// Whether it counts against [`CODE_BUDGET`].
+    pub fn is_code(&self) -> bool {
+        [".text", ".rodata"]
+            .iter()
+            .any(|start| self.name.starts_with(start))
+    }
+}
+
+/// The sections that take memory when the monitor runs, in order of their addresses.
+pub fn section_sizes(elf: &[u8]) -> Result<Vec<SectionSize>> {
+    use object::elf::SHF_ALLOC;
+    let file = object::File::parse(elf)?;
+    let mut sections: Vec<_> = file
+        .sections()
+        .filter(|section| match section.flags() {
+            object::SectionFlags::Elf { sh_flags, .. } => sh_flags.0 & SHF_ALLOC.0 != 0,
+            _ => false,
+        })
+        .collect();
+    sections.sort_by_key(ObjectSection::address);
+    sections
+        .iter()
+        .map(|section| {
+            Ok(SectionSize {
+                name: section.name()?.to_owned(),
+                size: section.size(),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,48 @@
+//! The TOML file as written, with the place of every value.
+
+use super::Wrong;
+use serde::Deserialize;
+use toml::Spanned;
+
+/// The whole file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawMachine {
+    #[serde(default)]
+    pub hardware: RawHardware,
+    #[serde(default)]
+    pub vm: Vec<Spanned<RawVm>>,
+}
+
+/// The table `[hardware]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct RawHardware {
+    pub cpus: Option<Spanned<i64>>,
+    pub nodes: Option<Spanned<i64>>,
+    pub memory: Option<Spanned<String>>,
+    pub console: Option<Spanned<String>>,
+    #[serde(default)]
+    pub overcommit: bool,
+}
+
+/// A table `[[vm]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawVm {
+    pub name: Spanned<String>,
+    pub guest: Spanned<String>,
+    pub cpus: Option<Spanned<i64>>,
+    pub memory: Option<Spanned<String>>,
+    pub cmdline: Option<Spanned<String>>,
+    pub initrd: Option<Spanned<String>>,
+    pub autostart: Option<bool>,
+}
+
+/// Reads the file; what is no TOML, has an unknown key or a value of the wrong kind is an error.
+pub fn read(file: &str, text: &str) -> Result<RawMachine, Wrong> {
+    toml::from_str(text).map_err(|error| {
+        let message = error.message().trim_end().replace('\n', ", ");
+        Wrong::at(file, text, error.span().unwrap_or(0..0), message)
+    })
+}

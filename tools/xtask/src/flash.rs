@@ -1,0 +1,130 @@
+//! Puts the flash image together, and reads the machine description back out of one.
+
+use crate::build::monitor::Image;
+use anyhow::{ensure, Context, Result};
+use disco_flash::{
+    Description, DescriptionView, FlashHeader, CHECKED_FROM, FLASH_MAGIC, FLASH_SIZE,
+    FLASH_VERSION, RESET_SIZE,
+};
+use std::fs;
+use std::path::{Path, PathBuf};
+use zerocopy::{FromBytes, IntoBytes};
+
+/// A flash image and the payload that belongs to it, as they are handed to QEMU.
+pub struct Flash {
+    /// [`FLASH_SIZE`] bytes.
+    pub image: Vec<u8>,
+    /// Empty if there is none.
+    pub payload: Vec<u8>,
+}
+
+/// Where the payload of the image at `image` lies.
+pub fn payload_path(image: &Path) -> PathBuf {
+    let mut name = image.as_os_str().to_owned();
+    name.push(".payload");
+    name.into()
+}
+
+impl Flash {
+    /// Lays out the monitor and the description (with its tables) in a flash.
+    pub fn assemble(monitor: &Image, description: &[u8], payload: Vec<u8>) -> Result<Self> {
+        let monitor_offset = (RESET_SIZE + size_of::<FlashHeader>()).next_multiple_of(16);
+        let description_offset = (monitor_offset + monitor.bytes.len()).next_multiple_of(16);
+        let used = description_offset + description.len();
+        ensure!(
+            used <= FLASH_SIZE,
+            "the monitor and the machine description take {used} bytes, and the flash has {FLASH_SIZE}"
+        );
+        let mut image = vec![0xff; FLASH_SIZE];
+        image[..monitor.reset.len()].copy_from_slice(&monitor.reset);
+        image[monitor_offset..][..monitor.bytes.len()].copy_from_slice(&monitor.bytes);
+        image[description_offset..][..description.len()].copy_from_slice(description);
+        let mut header = FlashHeader {
+            magic: FLASH_MAGIC,
+            version: FLASH_VERSION.into(),
+            crc32: 0.into(),
+            length: u32::try_from(FLASH_SIZE)?.into(),
+            monitor_offset: u32::try_from(monitor_offset)?.into(),
+            monitor_len: u32::try_from(monitor.bytes.len())?.into(),
+            monitor_bss: u32::try_from(monitor.bss)?.into(),
+            load_address: monitor.load_address.into(),
+            entry: monitor.entry.into(),
+            description_offset: u32::try_from(description_offset)?.into(),
+            description_len: u32::try_from(description.len())?.into(),
+        };
+        let place = RESET_SIZE..RESET_SIZE + size_of::<FlashHeader>();
+        image[place.clone()].copy_from_slice(header.as_bytes());
+        header.crc32 = crc32fast::hash(&image[CHECKED_FROM..]).into();
+        image[place].copy_from_slice(header.as_bytes());
+        Ok(Self { image, payload })
+    }
+
+    /// Writes the image, and the payload beside it.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(path, &self.image).with_context(|| format!("cannot write {}", path.display()))?;
+        let payload = payload_path(path);
+        fs::write(&payload, &self.payload)
+            .with_context(|| format!("cannot write {}", payload.display()))
+    }
+}
+
+/// What QEMU has to be told about a flash image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hardware {
+    /// CPUs.
+    pub cpus: u32,
+    /// Bytes of RAM.
+    pub memory: u64,
+    /// Where the payload goes, if there is one.
+    pub payload_address: Option<u64>,
+    /// Names of the virtual machines started at boot, and whether each runs Linux.
+    pub started: Vec<(String, bool)>,
+}
+
+impl Hardware {
+    /// The board an unreadable image is started on, so that the firmware can say what is wrong.
+    pub const FALLBACK: Self = Self {
+        cpus: 2,
+        memory: 1 << 30,
+        payload_address: None,
+        started: Vec::new(),
+    };
+
+    /// Reads the facts from an image, which may hold anything.
+    pub fn of_image(image: &[u8]) -> Option<Self> {
+        let (header, _) = FlashHeader::ref_from_prefix(image.get(RESET_SIZE..)?).ok()?;
+        if header.magic != FLASH_MAGIC {
+            return None;
+        }
+        let start = header.description_offset.get() as usize;
+        let bytes = image.get(start..start.checked_add(header.description_len.get() as usize)?)?;
+        let view = DescriptionView::parse(bytes).ok()?;
+        Self::of_description(&view)
+    }
+
+    fn of_description(view: &DescriptionView) -> Option<Self> {
+        let machine: &Description = view.machine;
+        let memory = machine.memory.get();
+        if !crate::description::MEMORY.contains(&memory) || memory % (1 << 20) != 0 {
+            return None;
+        }
+        let started = view
+            .vms
+            .iter()
+            .filter(|vm| vm.autostart.get() == 1)
+            .map(|vm| {
+                let kernel = view.files.get(vm.kernel.get() as usize);
+                let linux = kernel.is_some_and(|file| disco_flash::text(&file.name) == "linux");
+                (disco_flash::text(&vm.name).to_owned(), linux)
+            });
+        Some(Self {
+            cpus: machine.cpus.get(),
+            memory,
+            payload_address: Some(machine.payload_address.get()).filter(|&address| address != 0),
+            started: started.collect(),
+        })
+    }
+}

@@ -1,0 +1,210 @@
+//! Runs the machine for a person or a pipe.
+
+pub mod events;
+pub mod feed;
+pub mod qemu;
+
+use crate::build::{guests, monitor};
+use crate::description::Machine;
+use crate::flash::{Flash, Hardware};
+use crate::paths;
+use crate::setup::toolchain::Toolchain;
+use anyhow::{bail, Context, Result};
+use events::Events;
+use feed::Feed;
+use qemu::Board;
+use rustix::termios::{tcgetattr, tcsetattr, OptionalActions, Termios};
+use std::fs;
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, ChildStdout, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Builds what a machine needs and writes its flash image to `output`.
+pub fn build_flash(machine: &Machine, toolchain: &Toolchain, output: &Path) -> Result<()> {
+    let monitor = monitor::Image::build(toolchain)?;
+    guests::build_for(machine, toolchain)?;
+    let (description, payload) = machine.encode()?;
+    Flash::assemble(&monitor, &description, payload.bytes)?.write(output)
+}
+
+/// A flash image made for one run and removed after it.
+pub struct OwnImage(PathBuf);
+
+impl OwnImage {
+    /// A path that no other run uses.
+    pub fn new() -> Self {
+        Self(paths::target().join(format!("run-{}.flash", std::process::id())))
+    }
+
+    /// Where the image goes.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for OwnImage {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+        let _ = fs::remove_file(crate::flash::payload_path(&self.0));
+    }
+}
+
+/// Runs the image at `flash` until the machine is off; its end decides about success.
+pub fn run(flash: &Path, events: Option<PathBuf>, extra: Vec<String>) -> Result<()> {
+    let kept = events.is_some();
+    let events = events
+        .unwrap_or_else(|| paths::target().join(format!("run-{}.events", std::process::id())));
+    fs::create_dir_all(paths::target())?;
+    fs::write(&events, "").with_context(|| format!("cannot write {}", events.display()))?;
+    let board = Board::of_image(flash, events.clone(), extra)?;
+    let mut follow = Events::follow(events.clone());
+    let status = if std::io::stdin().is_terminal() {
+        run_on_terminal(&board)
+    } else {
+        run_on_pipe(&board, &mut follow)
+    };
+    follow.poll();
+    if !kept {
+        let _ = fs::remove_file(&events);
+    }
+    verdict(status?, &follow)
+}
+
+/// Whether a machine that ended has done so well.
+fn verdict(status: ExitStatus, events: &Events) -> Result<()> {
+    if let Some(panic) = events.find("panic", None) {
+        bail!(
+            "the monitor stopped: {}",
+            panic.reason.as_deref().unwrap_or("no reason given")
+        );
+    }
+    if !status.success() {
+        bail!("{} ended with {status}", qemu::PROGRAM);
+    }
+    if events.find("boot", None).is_none() {
+        bail!("the machine ended before the monitor had started");
+    }
+    Ok(())
+}
+
+/// The terminal's settings, restored at the end whatever QEMU did to them.
+struct TerminalKeeper(Option<Termios>);
+
+impl TerminalKeeper {
+    fn keep() -> Self {
+        Self(tcgetattr(std::io::stdin()).ok())
+    }
+}
+
+impl Drop for TerminalKeeper {
+    fn drop(&mut self) {
+        if let Some(settings) = &self.0 {
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Drain, settings);
+        }
+    }
+}
+
+/// QEMU has the terminal and makes it raw: every key, Ctrl-C too, goes to the machine.
+fn run_on_terminal(board: &Board) -> Result<ExitStatus> {
+    let _keeper = TerminalKeeper::keep();
+    let mut child = start(board, Stdio::inherit(), Stdio::inherit())?;
+    let warnings = child.stderr.take().map(pass_warnings);
+    let status = child.wait()?;
+    finish(warnings);
+    Ok(status)
+}
+
+fn run_on_pipe(board: &Board, events: &mut Events) -> Result<ExitStatus> {
+    let mut child = start(board, Stdio::piped(), Stdio::piped())?;
+    let warnings = child.stderr.take().map(pass_warnings);
+    let printed = Arc::new(Mutex::new(Instant::now()));
+    let output = child
+        .stdout
+        .take()
+        .map(|stdout| pass_output(stdout, Arc::clone(&printed)));
+    let mut feed = child.stdin.take().map(Feed::start);
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        events.poll();
+        let ready = started.elapsed() >= feed::READY_MAX || is_ready(&board.hardware, events);
+        let last = printed
+            .lock()
+            .map_or_else(|broken| *broken.into_inner(), |time| *time);
+        if let Some(feed) = &mut feed {
+            feed.step(ready, last);
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
+    finish(output);
+    finish(warnings);
+    Ok(status)
+}
+
+fn start(board: &Board, stdin: Stdio, stdout: Stdio) -> Result<Child> {
+    board
+        .command()
+        .stdin(stdin)
+        .stdout(stdout)
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {}", qemu::PROGRAM))
+}
+
+/// Whether every virtual machine that is started at boot takes input, or never will.
+pub fn is_ready(hardware: &Hardware, events: &Events) -> bool {
+    if events.find("panic", None).is_some() {
+        return true;
+    }
+    events.find("boot", None).is_some()
+        && hardware.started.iter().all(|(name, linux)| {
+            let kind = if *linux { "shell_ready" } else { "vm_started" };
+            events
+                .find(kind, Some(name))
+                .or_else(|| events.find("vm_stopped", Some(name)))
+                .is_some()
+        })
+}
+
+/// Copies the console to standard output and notes when.
+fn pass_output(mut from: ChildStdout, printed: Arc<Mutex<Instant>>) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = from.read(&mut buffer) {
+            let mut out = std::io::stdout().lock();
+            let _ = out.write_all(&buffer[..length]).and_then(|()| out.flush());
+            if let Ok(mut time) = printed.lock() {
+                *time = Instant::now();
+            }
+        }
+    })
+}
+
+/// Copies what QEMU says, but for its word on parallel CPUs, which is true of no run of ours:
+/// the board's document says how they were tried.
+fn pass_warnings(from: ChildStderr) -> JoinHandle<()> {
+    thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            if !expected_warning(&line) {
+                eprintln!("{line}");
+            }
+        }
+    })
+}
+
+/// Whether QEMU prints this line in every run.
+pub fn expected_warning(line: &str) -> bool {
+    line.contains("Guest not yet converted to MTTCG")
+        || line.contains("You may get unexpected results")
+}
+
+fn finish(thread: Option<JoinHandle<()>>) {
+    if let Some(thread) = thread {
+        let _ = thread.join();
+    }
+}

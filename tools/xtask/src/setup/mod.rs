@@ -1,0 +1,3 @@
+//! Finds what the machine lacks, and installs it.
+
+pub mod toolchain;
