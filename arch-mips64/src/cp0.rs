@@ -215,26 +215,26 @@ mod access {
     use super::{Cause, Config5, HwrEna, PageGrain, Status, EBASE_CPU_NUMBER, EBASE_WRITE_GATE};
 
     macro_rules! accessors {
-        ($($(#[$doc:meta])* $kind:ident $read:ident $(/ $write:ident)? : $register:literal, $select:literal;)*) => {
-            $(accessors!(@$kind $(#[$doc])* $read, $register, $select);
-              $(accessors!(@write $kind $(#[$doc])* $write, $register, $select);)?)*
+        ($(#[doc = $doc:literal] $kind:ident $read:ident $(/ $write:ident)? : $register:literal, $select:literal;)*) => {
+            $(accessors!(@$kind $doc, $read, $register, $select);
+              $(accessors!(@write $kind $doc, $write, $register, $select);)?)*
         };
-        (@r32 $(#[$doc:meta])* $name:ident, $register:literal, $select:literal) => {
-            $(#[$doc])*
+        (@r32 $doc:literal, $name:ident, $register:literal, $select:literal) => {
+            #[doc = $doc]
             #[inline(always)]
             pub fn $name() -> u32 {
                 read32!($register, $select)
             }
         };
-        (@r64 $(#[$doc:meta])* $name:ident, $register:literal, $select:literal) => {
-            $(#[$doc])*
+        (@r64 $doc:literal, $name:ident, $register:literal, $select:literal) => {
+            #[doc = $doc]
             #[inline(always)]
             pub fn $name() -> u64 {
                 read64!($register, $select)
             }
         };
-        (@write r32 $(#[$doc:meta])* $name:ident, $register:literal, $select:literal) => {
-            $(#[$doc])*
+        (@write r32 $doc:literal, $name:ident, $register:literal, $select:literal) => {
+            #[doc = $doc]
             ///
             /// # Safety
             /// The caller answers for the effect on this CPU.
@@ -244,8 +244,8 @@ mod access {
                 unsafe { write32!($register, $select, value) }
             }
         };
-        (@write r64 $(#[$doc:meta])* $name:ident, $register:literal, $select:literal) => {
-            $(#[$doc])*
+        (@write r64 $doc:literal, $name:ident, $register:literal, $select:literal) => {
+            #[doc = $doc]
             ///
             /// # Safety
             /// The caller answers for the effect on this CPU.

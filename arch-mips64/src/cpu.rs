@@ -6,7 +6,7 @@ use core::arch::{asm, global_asm};
 
 /// What a CPU needs to begin, read by [`enter`]'s assembly.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct CpuStart {
     /// End of its stack, a multiple of 16.
     pub stack_top: u64,

@@ -21,6 +21,8 @@ const LINE_STATUS: u64 = 5;
 const DATA_READY: u8 = 1 << 0;
 /// Line status: room for another byte.
 const TRANSMIT_EMPTY: u8 = 1 << 5;
+/// Line status: everything has left.
+const TRANSMITTER_IDLE: u8 = 1 << 6;
 /// Interrupt enable: a byte has arrived.
 const RECEIVED: u8 = 1 << 0;
 /// Line control: 8 bits, no parity, one stop bit.
@@ -83,6 +85,13 @@ impl Uart {
             core::hint::spin_loop();
         }
         self.registers.write8(DATA, byte);
+    }
+
+    /// Waits until everything has left.
+    pub fn drain(self) {
+        while self.registers.read8(LINE_STATUS) & TRANSMITTER_IDLE == 0 {
+            core::hint::spin_loop();
+        }
     }
 }
 
