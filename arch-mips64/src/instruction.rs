@@ -123,7 +123,10 @@ impl Instruction {
             return self.coprocessor_operation();
         }
         let rt = self.rt();
-        let register = Cp0Register { number: self.rd(), select: (self.0 & 7) as u8 };
+        let register = Cp0Register {
+            number: self.rd(),
+            select: (self.0 & 7) as u8,
+        };
         if self.rs() == 0x0b {
             return match (self.rd(), self.0 & 0x7ff) {
                 (12, 0x000) => Some(Privileged::DisableInterrupts(rt)),
@@ -135,8 +138,20 @@ impl Instruction {
         if self.0 & 0x7f8 != 0 {
             return None;
         }
-        let from = |width| Some(Privileged::MoveFrom { rt, register, width });
-        let to = |width| Some(Privileged::MoveTo { rt, register, width });
+        let from = |width| {
+            Some(Privileged::MoveFrom {
+                rt,
+                register,
+                width,
+            })
+        };
+        let to = |width| {
+            Some(Privileged::MoveTo {
+                rt,
+                register,
+                width,
+            })
+        };
         match self.rs() {
             0 => from(Width::Word),
             1 => from(Width::Double),
@@ -238,15 +253,29 @@ mod tests {
     #[test]
     fn decodes_moves_of_cp0_registers() {
         // mfc0 $8, $12, 0 and dmtc0 $9, $14, 0
-        let status = Cp0Register { number: 12, select: 0 };
-        let epc = Cp0Register { number: 14, select: 0 };
+        let status = Cp0Register {
+            number: 12,
+            select: 0,
+        };
+        let epc = Cp0Register {
+            number: 14,
+            select: 0,
+        };
         assert_eq!(
             Instruction(0x4008_6000).privileged(),
-            Some(Privileged::MoveFrom { rt: 8, register: status, width: Width::Word })
+            Some(Privileged::MoveFrom {
+                rt: 8,
+                register: status,
+                width: Width::Word
+            })
         );
         assert_eq!(
             Instruction(0x40a9_7000).privileged(),
-            Some(Privileged::MoveTo { rt: 9, register: epc, width: Width::Double })
+            Some(Privileged::MoveTo {
+                rt: 9,
+                register: epc,
+                width: Width::Double
+            })
         );
     }
 
@@ -268,7 +297,11 @@ mod tests {
             assert_eq!(Instruction(word).privileged(), Some(expected), "{word:#x}");
         }
         assert_eq!(Instruction(0x4200_0011).privileged(), None, "reserved");
-        assert_eq!(Instruction(0x4008_6010).privileged(), None, "bits that must be 0");
+        assert_eq!(
+            Instruction(0x4008_6010).privileged(),
+            None,
+            "bits that must be 0"
+        );
         assert_eq!(Instruction(0x0000_000c).privileged(), None, "syscall");
     }
 
@@ -277,11 +310,20 @@ mod tests {
         let mut gpr = [0; 32];
         gpr[4] = 1;
         // beq $4, $0, +4 instructions; bne $4, $0, +4
-        assert_eq!(after(0x1080_0004, &gpr).unwrap().target, 0xffff_ffff_c010_0008);
-        assert_eq!(after(0x1480_0004, &gpr).unwrap().target, 0xffff_ffff_c010_0014);
+        assert_eq!(
+            after(0x1080_0004, &gpr).unwrap().target,
+            0xffff_ffff_c010_0008
+        );
+        assert_eq!(
+            after(0x1480_0004, &gpr).unwrap().target,
+            0xffff_ffff_c010_0014
+        );
         // bltz $4, -1 instruction
         gpr[4] = u64::MAX;
-        assert_eq!(after(0x0480_ffff, &gpr).unwrap().target, 0xffff_ffff_c010_0000);
+        assert_eq!(
+            after(0x0480_ffff, &gpr).unwrap().target,
+            0xffff_ffff_c010_0000
+        );
     }
 
     #[test]

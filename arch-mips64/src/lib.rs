@@ -7,4 +7,6 @@ pub mod board;
 pub mod cp0;
 #[cfg(target_arch = "mips64r6")]
 pub mod cpu;
+pub mod instruction;
 pub mod tlb;
+pub mod trap;

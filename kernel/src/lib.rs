@@ -2,3 +2,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod address;
+pub mod console;
+pub mod events;
+pub mod machine;
+pub mod vm;

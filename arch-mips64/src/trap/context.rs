@@ -135,7 +135,12 @@ impl GuestContext {
             handler: 0,
             fault_handler: 0,
             monitor_status: 0,
-            counters: Counters { l2_hits: 0, linear_hits: 0, system_calls: 0, erets: 0 },
+            counters: Counters {
+                l2_hits: 0,
+                linear_hits: 0,
+                system_calls: 0,
+                erets: 0,
+            },
         }
     }
 }

@@ -362,7 +362,8 @@ pub fn vectors_address() -> u64 {
 /// # Safety
 /// `context` stays valid and is used by this CPU alone until another takes its place.
 pub unsafe fn set_context(context: *mut GuestContext) {
-    crate::write_cp0!(31, 2, context as u64);
+    // SAFETY: KScratch1 is the vectors' alone, and the context is good, says the caller.
+    unsafe { crate::cp0::set_kscratch1(context as u64) };
 }
 
 /// Leaves the monitor for a guest.

@@ -1,0 +1,250 @@
+//! The virtual CP0: reading and writing its registers with `mfc0` and `mtc0`.
+//!
+//! A register that does not exist reads 0 and ignores writes, as release 6 has it.
+
+use super::hardware::Hardware;
+use super::vcpu::{Vcpu, CAUSE_WRITABLE, STATUS_WRITABLE};
+use super::vtlb::{ASID_MASK, EHINV, LO_RI, LO_XI, TLB_ENTRIES, VPN2_MASK};
+use disco_arch::cp0::{Cause, Status};
+use disco_arch::instruction::{Cp0Register, Width};
+
+/// PFN, C, D, V and G of EntryLo with 36-bit physical addresses, and RI and XI.
+const ENTRY_LO_WRITABLE: u64 = 0x3fff_ffff | LO_RI | LO_XI;
+/// Mask field of PageMask: pairs of pages up to 256 MiB each.
+const PAGE_MASK_FIELD: u64 = 0x1fff_e000;
+/// Config0.K0 and Config5's UFE, FRE (bits that QEMU's I6400 lets be written, less MSAEn, SBRI).
+const CONFIG5_WRITABLE: u32 = 1 << 8 | 1 << 9;
+/// HWREna: CPUNum, SYNCI_Step, CC, CCRes, UserLocal.
+const HWRENA_WRITABLE: u32 = 0x2000_000f;
+/// Hardware registers that the real CPU may answer itself: all but CPUNum.
+const HWRENA_DIRECT: u32 = 0x2000_000e;
+/// PWCtl: PWEn, XK, XS, XU, PSn. No huge pages in directories.
+const PW_CTL_WRITABLE: u32 = 0x9c00_003f;
+/// Count for `rdhwr`.
+const HWRENA_COUNT: u32 = 1 << 2;
+
+const fn sign(value: u32) -> u64 {
+    value as i32 as i64 as u64
+}
+
+/// The largest mask of pages, each four times the one before, that `value` contains from below.
+pub(super) const fn legal_page_mask(value: u64) -> u64 {
+    let mut mask = 0;
+    let mut next = 0x6000;
+    while next & PAGE_MASK_FIELD == next && value & next == next {
+        mask = next;
+        next = next << 2 | 0x6000;
+    }
+    mask
+}
+
+impl Vcpu<'_> {
+    /// `mfc0`, `dmfc0`, `mfhc0`.
+    pub fn read_cp0(&self, register: Cp0Register, width: Width, hardware: &impl Hardware) -> u64 {
+        let value = self.cp0_value(register, hardware);
+        match (width, register.number) {
+            (Width::Double, _) => value,
+            // The 32-bit view keeps RI and XI in bits 31 and 30.
+            (Width::Word, 2 | 3) => sign((value & 0x3fff_ffff | value >> 32 & 0xc000_0000) as u32),
+            (Width::Word, _) => sign(value as u32),
+            (Width::High, _) => 0,
+        }
+    }
+
+    fn cp0_value(&self, register: Cp0Register, hardware: &impl Hardware) -> u64 {
+        let special = self.special;
+        let own = &self.registers;
+        match (register.number, register.select) {
+            (0, 0) => sign(special.index()),
+            (2, 0) => special.entry_lo0(),
+            (3, 0) => special.entry_lo1(),
+            (4, 0) => special.context(),
+            (4, 2) => special.user_local(),
+            (5, 0) => special.page_mask(),
+            (5, 1) => sign(own.page_grain),
+            (5, 5) => own.pw_base,
+            (5, 6) => own.pw_field,
+            (5, 7) => own.pw_size,
+            (6, 0) => u64::from(self.tlb.wired()) | ((TLB_ENTRIES as u64 - 1) << 16),
+            (6, 6) => sign(own.pw_ctl),
+            (7, 0) => sign(own.hwrena),
+            (8, 0) => special.bad_vaddr(),
+            (8, 1) => sign(special.bad_instr()),
+            (8, 2) => sign(special.bad_instr_p()),
+            (9, 0) => sign(self.count(hardware)),
+            (10, 0) => special.entry_hi(),
+            (11, 0) => sign(own.compare),
+            (12, 0) => sign(self.status_read()),
+            (12, 1) => sign(0xe000_0000 | own.int_ctl),
+            (13, 0) => sign(self.cause_read()),
+            (14, 0) => special.epc(),
+            (15, 0) => sign(self.identity.prid),
+            (15, 1) => own.ebase | u64::from(self.number),
+            (16, 0) => sign(own.config0),
+            (16, 5) => sign(own.config5),
+            (16, select @ 1..=4) => sign(self.identity.config[usize::from(select)]),
+            (17, 0) => 0,
+            (20, 0) => special.xcontext(),
+            (30, 0) => special.error_epc(),
+            (31, 0) => own.desave,
+            (31, select) => special.kscratch(usize::from(select).wrapping_sub(2)),
+            _ => 0,
+        }
+    }
+
+    /// Status, with the bits that cannot be changed.
+    pub fn status_read(&self) -> u32 {
+        self.special.status() & STATUS_WRITABLE | self.identity.status_fixed
+    }
+
+    /// Cause: the last exception's part and the waiting interrupts of now.
+    fn cause_read(&self) -> u32 {
+        let exception = (Cause::EXC_CODE | Cause::CE | Cause::BD).bits();
+        self.special.cause() & exception | self.cause_base()
+    }
+
+    /// `mtc0`, `dmtc0`, `mthc0`. `now` is in ticks of the monitor's clock.
+    pub fn write_cp0(
+        &mut self,
+        register: Cp0Register,
+        width: Width,
+        value: u64,
+        now: u64,
+        hardware: &mut impl Hardware,
+    ) {
+        let value = match (width, register.number) {
+            (Width::Double, _) => value,
+            (Width::Word, 2 | 3) => value & 0x3fff_ffff | (value & 0xc000_0000) << 32,
+            (Width::Word, _) => sign(value as u32),
+            (Width::High, _) => return,
+        };
+        let word = value as u32;
+        let special = self.special;
+        match (register.number, register.select) {
+            (0, 0) => {
+                if (word & 0x7fff_ffff) < TLB_ENTRIES as u32 {
+                    special.set_index(special.index() & 1 << 31 | word & 0x7fff_ffff);
+                }
+            }
+            (2, 0) => special.set_entry_lo0(value & ENTRY_LO_WRITABLE),
+            (3, 0) => special.set_entry_lo1(value & ENTRY_LO_WRITABLE),
+            (4, 0) => special.set_context(special.context() & 0x7f_ffff | value & !0x7f_ffff),
+            (4, 2) => {
+                special.set_user_local(value);
+                hardware.set_user_local(value);
+            }
+            (5, 0) => special.set_page_mask(legal_page_mask(value & PAGE_MASK_FIELD)),
+            (5, 5) => self.registers.pw_base = value,
+            (5, 6) => self.registers.pw_field = value & 0x3f_ffff_ffff,
+            (5, 7) => self.registers.pw_size = value & 0x7f_ffff_ffff,
+            (6, 0) => self.tlb.set_wired(word & 0x7f),
+            (6, 6) => self.registers.pw_ctl = word & PW_CTL_WRITABLE,
+            (7, 0) => self.set_hwrena(word & HWRENA_WRITABLE, hardware),
+            (9, 0) => self.set_count(word, now, hardware),
+            (10, 0) => self.set_entry_hi(value & (VPN2_MASK | EHINV | ASID_MASK)),
+            (11, 0) => {
+                self.registers.compare = word;
+                self.clear_timer();
+                let count = self.count(hardware);
+                self.arm_timer(count, now);
+            }
+            (12, 0) => {
+                special.set_status(word & STATUS_WRITABLE | self.identity.status_fixed);
+            }
+            (12, 1) => self.registers.int_ctl = word & 0x3e0,
+            (13, 0) => self.set_cause(word, now, hardware),
+            (14, 0) => special.set_epc(value),
+            (15, 1) => self.set_ebase(value),
+            (16, 0) => self.registers.config0 = self.registers.config0 & !7 | word & 7,
+            (16, 5) => {
+                self.registers.config5 =
+                    self.registers.config5 & !CONFIG5_WRITABLE | word & CONFIG5_WRITABLE;
+            }
+            (17, 0) => {
+                if word & 1 == 0 {
+                    self.context.keep_link = 0;
+                }
+            }
+            (20, 0) => {
+                // PTEBase above R and BadVPN2 of 48-bit addresses.
+                const LOW: u64 = (1 << 41) - 1;
+                special.set_xcontext(special.xcontext() & LOW | value & !LOW);
+            }
+            (30, 0) => special.set_error_epc(value),
+            (31, 0) => self.registers.desave = value,
+            (31, select) => special.set_kscratch(usize::from(select).wrapping_sub(2), value),
+            _ => {}
+        }
+    }
+
+    /// EBase: with the write gate (bit 11) any 4 KiB page, without it bits 29..12 only.
+    fn set_ebase(&mut self, value: u64) {
+        const GATE: u64 = 1 << 11;
+        self.registers.ebase = if value & GATE != 0 {
+            value & !0xfff | GATE
+        } else {
+            self.registers.ebase & !0x3fff_f000 & !GATE | value & 0x3fff_f000
+        };
+    }
+
+    fn set_hwrena(&mut self, value: u32, hardware: &mut impl Hardware) {
+        self.registers.hwrena = value;
+        self.update_hwrena(hardware);
+    }
+
+    /// Lets the real CPU answer what it would answer rightly.
+    pub fn update_hwrena(&self, hardware: &mut impl Hardware) {
+        let own_count =
+            self.registers.count_offset == 0 && self.registers.count_frozen.is_none();
+        let direct = if own_count { HWRENA_DIRECT } else { HWRENA_DIRECT & !HWRENA_COUNT };
+        hardware.set_hwrena(self.registers.hwrena & direct);
+    }
+
+    fn set_count(&mut self, value: u32, now: u64, hardware: &mut impl Hardware) {
+        match &mut self.registers.count_frozen {
+            Some(frozen) => *frozen = value,
+            None => {
+                self.registers.count_offset = value.wrapping_sub(hardware.count());
+                self.arm_timer(value, now);
+            }
+        }
+        self.update_hwrena(hardware);
+    }
+
+    fn set_cause(&mut self, value: u32, now: u64, hardware: &mut impl Hardware) {
+        let stop = value & Cause::DC.bits() != 0;
+        match (stop, self.registers.count_frozen) {
+            (true, None) => self.registers.count_frozen = Some(self.count(hardware)),
+            (false, Some(frozen)) => {
+                self.registers.count_frozen = None;
+                self.set_count(frozen, now, hardware);
+            }
+            _ => {}
+        }
+        self.update_hwrena(hardware);
+        self.change_cause(CAUSE_WRITABLE, value & CAUSE_WRITABLE);
+    }
+
+    /// `rdhwr`, where the guest may read `number`; `None` raises reserved instruction.
+    pub fn read_hardware_register(
+        &self,
+        number: u8,
+        user: bool,
+        hardware: &impl Hardware,
+    ) -> Option<u64> {
+        let allowed = !user
+            || self.registers.hwrena >> number & 1 != 0
+            || self.special.status() & Status::CU0.bits() != 0;
+        if !allowed {
+            return None;
+        }
+        match number {
+            0 => Some(u64::from(self.number)),
+            1 => Some(32),
+            2 => Some(sign(self.count(hardware))),
+            3 => Some(2),
+            29 => Some(self.special.user_local()),
+            _ => None,
+        }
+    }
+}

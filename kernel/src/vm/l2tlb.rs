@@ -1,0 +1,196 @@
+//! The second-level software TLB of a virtual CPU.
+//!
+//! It holds pairs of pages in machine form, ready for the vector's assembly, and beside each the
+//! guest's own EntryLo pair, so that `tlbp` can find what only this table holds. It is an
+//! extension of the virtual TLB: an entry that `tlbwr` replaced may stay here, as the real TLB
+//! may keep it (QEMU's does); `origin` remembers in which entry of the virtual TLB it was, so
+//! that a guest which overwrites every entry by index has emptied this table too.
+//!
+//! All pairs have one size, the granule: 16 KiB pages until the guest uses smaller ones.
+
+use super::vtlb::{TlbEntry, ASID_MASK, LO_RI, LO_XI, VPN2_MASK};
+use disco_arch::trap::{L2Slot, L2_EMPTY, L2_ENTRIES};
+
+/// The size of all pages in the table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Granule {
+    /// 4 KiB.
+    Small,
+    /// 16 KiB, the monitor's own page.
+    Page,
+}
+
+impl Granule {
+    /// Mask field of PageMask.
+    pub const fn page_mask(self) -> u32 {
+        match self {
+            Self::Small => 0,
+            Self::Page => 0x6000,
+        }
+    }
+    /// Bits of an address within a pair of pages.
+    pub const fn pair_mask(self) -> u64 {
+        self.page_mask() as u64 | 0x1fff
+    }
+    /// Bytes of one page.
+    pub const fn bytes(self) -> u64 {
+        (self.pair_mask() + 1) / 2
+    }
+    /// Bits of EntryHi that make a tag.
+    pub const fn tag_mask(self) -> u64 {
+        VPN2_MASK & !self.pair_mask() | ASID_MASK
+    }
+    /// Right shift of a tag to its lowest page bit.
+    pub const fn shift(self) -> u64 {
+        (self.pair_mask() + 1).trailing_zeros() as u64
+    }
+}
+
+/// What the guest wrote for a slot's pair, at the granule's size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct GuestPair {
+    lo0: u32,
+    lo1: u32,
+}
+
+/// The table. 25 KiB; it lives in the virtual CPU's memory.
+#[repr(C)]
+#[derive(Debug)]
+pub struct L2Tlb {
+    slots: [L2Slot; L2_ENTRIES],
+    guest: [GuestPair; L2_ENTRIES],
+    origin: [u8; L2_ENTRIES],
+    granule: Granule,
+}
+
+/// Kernel addresses are kept without an ASID, and only if they are global.
+pub const fn is_kernel_address(address: u64) -> bool {
+    address >> 62 != 0
+}
+
+/// 64-bit EntryLo to the 32 bits that `mtc0` takes. Page numbers of guests fit: memory is at
+/// most 2 GiB, and larger numbers were refused before.
+pub const fn compact_lo(lo: u64) -> u32 {
+    (lo & 0x3fff_ffff) as u32 | (((lo & (LO_RI | LO_XI)) >> 32) as u32)
+}
+
+/// The inverse of [`compact_lo`].
+pub const fn expand_lo(lo: u32) -> u64 {
+    (lo & 0x3fff_ffff) as u64 | ((lo & 0xc000_0000) as u64) << 32
+}
+
+impl L2Tlb {
+    /// An empty table.
+    pub const fn new() -> Self {
+        Self {
+            slots: [L2Slot { tag: L2_EMPTY, lo0: 0, lo1: 0 }; L2_ENTRIES],
+            guest: [GuestPair { lo0: 0, lo1: 0 }; L2_ENTRIES],
+            origin: [0; L2_ENTRIES],
+            granule: Granule::Page,
+        }
+    }
+
+    /// Empties the table in place.
+    pub fn clear(&mut self) {
+        for slot in &mut self.slots {
+            slot.tag = L2_EMPTY;
+        }
+    }
+
+    /// Where the slots begin, for the assembly.
+    pub fn slots_address(&self) -> u64 {
+        self.slots.as_ptr() as u64
+    }
+
+    /// The size of all pages in the table.
+    pub const fn granule(&self) -> Granule {
+        self.granule
+    }
+
+    /// Empties the table and changes the size of its pages.
+    pub fn set_granule(&mut self, granule: Granule) {
+        self.granule = granule;
+        self.clear();
+    }
+
+    /// The tag under which `address` is kept for `asid`.
+    pub const fn tag(&self, address: u64, asid: u64) -> u64 {
+        let page = address & self.granule.tag_mask() & !ASID_MASK;
+        if is_kernel_address(address) {
+            page
+        } else {
+            page | asid & ASID_MASK
+        }
+    }
+
+    /// The slot of a tag; the vector's assembly computes the same.
+    const fn index(&self, tag: u64) -> usize {
+        ((tag >> self.granule.shift()) ^ tag) as usize % L2_ENTRIES
+    }
+
+    /// Puts a pair into its slot. `guest` is the guest's entry at the granule's size; `origin`
+    /// the virtual TLB's index it came from.
+    pub fn insert(&mut self, tag: u64, lo0: u32, lo1: u32, guest: &TlbEntry, origin: u32) {
+        let index = self.index(tag);
+        self.slots[index] = L2Slot { tag, lo0, lo1 };
+        self.guest[index] = GuestPair { lo0: compact_lo(guest.lo0), lo1: compact_lo(guest.lo1) };
+        self.origin[index] = origin as u8;
+    }
+
+    /// The pair for `address` and `asid` in machine form.
+    pub fn lookup(&self, address: u64, asid: u64) -> Option<L2Slot> {
+        let tag = self.tag(address, asid);
+        let slot = self.slots[self.index(tag)];
+        (slot.tag == tag).then_some(slot)
+    }
+
+    /// What the guest wrote for `address` and `asid`, if the table holds it.
+    pub fn guest_entry(&self, address: u64, asid: u64) -> Option<TlbEntry> {
+        let tag = self.tag(address, asid);
+        let index = self.index(tag);
+        let pair = self.guest[index];
+        (self.slots[index].tag == tag).then(|| TlbEntry {
+            hi: tag & !ASID_MASK | asid & ASID_MASK,
+            lo0: expand_lo(pair.lo0),
+            lo1: expand_lo(pair.lo1),
+            page_mask: u64::from(self.granule.page_mask()),
+        })
+    }
+
+    /// Forgets one pair; whether it was there.
+    pub fn remove(&mut self, address: u64, asid: u64) -> bool {
+        let tag = self.tag(address, asid);
+        let slot = &mut self.slots[self.index(tag)];
+        let found = slot.tag == tag;
+        if found {
+            slot.tag = L2_EMPTY;
+        }
+        found
+    }
+
+    /// Forgets every pair for which `doomed` holds, given its tag and its origin; calls `removed`
+    /// with each tag.
+    pub fn remove_where(
+        &mut self,
+        doomed: impl Fn(u64, u32) -> bool,
+        mut removed: impl FnMut(u64),
+    ) {
+        for (slot, &origin) in self.slots.iter_mut().zip(&self.origin) {
+            if slot.tag != L2_EMPTY && doomed(slot.tag, u32::from(origin)) {
+                removed(slot.tag);
+                slot.tag = L2_EMPTY;
+            }
+        }
+    }
+
+    /// Every pair in use: tag, EntryLo0 and EntryLo1 in machine form.
+    pub fn iter(&self) -> impl Iterator<Item = &L2Slot> {
+        self.slots.iter().filter(|slot| slot.tag != L2_EMPTY)
+    }
+}
+
+impl Default for L2Tlb {
+    fn default() -> Self {
+        Self::new()
+    }
+}

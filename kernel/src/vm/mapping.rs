@@ -1,0 +1,369 @@
+//! Misses that the vectors' assembly does not serve, and changes of the virtual TLB.
+//!
+//! [`Vcpu::install`] is the one place where a translation enters the second-level and the real
+//! TLB, and it records the backmap first.
+
+use super::exception::{code, Exception};
+use super::hardware::{Hardware, TlbPair};
+use super::l2tlb::{compact_lo, is_kernel_address, Granule};
+use super::pmap::Pmap;
+use super::trap::Trap;
+use super::vcpu::Vcpu;
+use super::vtlb::{TlbEntry, ASID_MASK, LO_D, LO_G, LO_V, VPN2_MASK};
+use crate::address::{GuestPage, GuestPhysical};
+use disco_abi::{CSSEG_WINDOW, CSSEG_WINDOW_SIZE, SPECIAL_PAGE, XSSEG_MAPPED, XSSEG_WINDOW};
+
+/// Page number bits of EntryLo.
+const LO_PFN: u64 = 0x3fff_ffc0;
+
+/// How a fault ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// The access can be tried again.
+    Served,
+    /// The guest gets an exception.
+    Raise(Exception),
+    /// Memory that the virtual machine has, but that has no machine page yet.
+    Unbacked(GuestPage),
+}
+
+/// Offset into guest-physical memory of an address in a linear window.
+pub const fn linear_offset(address: u64) -> Option<u64> {
+    if address >= CSSEG_WINDOW && address < CSSEG_WINDOW + CSSEG_WINDOW_SIZE {
+        Some(address - CSSEG_WINDOW)
+    } else if address >= XSSEG_WINDOW && address < XSSEG_MAPPED {
+        // The cached and the uncached window differ in bit 46.
+        Some(address & ((1 << 46) - 1))
+    } else {
+        None
+    }
+}
+
+/// Guest-physical address of the page that `lo` names, for pages of `bytes`.
+const fn page_base(lo: u64, bytes: u64) -> u64 {
+    ((lo & LO_PFN) << 6) & !(bytes - 1)
+}
+
+impl Vcpu<'_> {
+    /// The real CPU's refill exception for `address`.
+    pub fn refill(
+        &mut self,
+        address: u64,
+        trap: &Trap,
+        pmap: &mut Pmap,
+        hardware: &mut impl Hardware,
+    ) -> Fault {
+        if let Some(offset) = linear_offset(address) {
+            return self.fill_linear(address, offset, trap, pmap, hardware);
+        }
+        let asid = self.asid();
+        let found = self.tlb.find(address, asid);
+        if let Some((index, entry)) = found.filter(|(_, entry)| entry.lo(address) & LO_V != 0) {
+            self.counters.vtlb_hits += 1;
+            return self.serve(address, &entry, index, false, trap, pmap, hardware);
+        }
+        if let Some(entry) = self.registers.walk(address, asid, pmap, hardware) {
+            self.counters.walks += 1;
+            let origin = self.replace_stale(address, asid, &entry);
+            return self.serve(address, &entry, origin, false, trap, pmap, hardware);
+        }
+        if let Some((index, entry)) = found {
+            return self.serve(address, &entry, index, false, trap, pmap, hardware);
+        }
+        self.counters.refills_reflected += 1;
+        let exception = Exception::at(trap.miss_code(), address);
+        Fault::Raise(Exception { refill: true, ..exception })
+    }
+
+    /// The real CPU's TLB invalid or modified exception for `address`: an entry is there but does
+    /// not allow the access. The guest may have changed its mind since.
+    pub fn tlb_fault(
+        &mut self,
+        address: u64,
+        trap: &Trap,
+        pmap: &mut Pmap,
+        hardware: &mut impl Hardware,
+    ) -> Fault {
+        if address & !0x7fff == SPECIAL_PAGE & !0x7fff {
+            return Fault::Raise(Exception::at(trap.address_error_code(), address));
+        }
+        if let Some(offset) = linear_offset(address) {
+            return self.fill_linear(address, offset, trap, pmap, hardware);
+        }
+        let asid = self.asid();
+        let found = self.tlb.find(address, asid).map(|(index, entry)| (entry, Some(index)));
+        let allows = |entry: &TlbEntry| {
+            let need = if trap.code() == code::MOD { LO_V | LO_D } else { LO_V };
+            entry.lo(address) & need == need
+        };
+        let (entry, index) = match found {
+            Some(found) if allows(&found.0) => found,
+            _ => match self.registers.walk(address, asid, pmap, hardware) {
+                Some(walked) if allows(&walked) => (walked, None),
+                _ => match found.or(self.l2.guest_entry(address, asid).map(|e| (e, None))) {
+                    Some(found) => found,
+                    None => return Fault::Raise(Exception::at(trap.code(), address)),
+                },
+            },
+        };
+        if !allows(&entry) {
+            return Fault::Raise(Exception::at(trap.code(), address));
+        }
+        let origin = match index {
+            Some(index) => index,
+            None => self.replace_stale(address, asid, &entry),
+        };
+        self.serve(address, &entry, origin, true, trap, pmap, hardware)
+    }
+
+    /// Puts a freshly walked entry in the place of an older one of the same page in the virtual
+    /// TLB, if there is one; the index it counts under.
+    fn replace_stale(&mut self, address: u64, asid: u64, entry: &TlbEntry) -> u32 {
+        match self.tlb.find(address, asid) {
+            Some((index, old)) if old.page_mask == entry.page_mask => {
+                self.tlb.write(index, *entry);
+                index
+            }
+            _ => self.tlb.next_random(),
+        }
+    }
+
+    /// Serves an access that the guest's `entry` decides. `present`: the real TLB holds an entry
+    /// for it already.
+    #[allow(clippy::too_many_arguments)]
+    fn serve(
+        &mut self,
+        address: u64,
+        entry: &TlbEntry,
+        origin: u32,
+        present: bool,
+        trap: &Trap,
+        pmap: &mut Pmap,
+        hardware: &mut impl Hardware,
+    ) -> Fault {
+        let lo = entry.lo(address);
+        if lo & LO_V != 0 {
+            let bytes = entry.page_bytes();
+            let physical = GuestPhysical(page_base(lo, bytes) | address & (bytes - 1));
+            if pmap.machine_page(physical.page()).is_none() {
+                return self.unbacked(physical, address, trap, pmap);
+            }
+        }
+        self.install(address, entry, origin, present, pmap, hardware);
+        if lo & LO_V == 0 {
+            let code = if trap.code() == code::MOD { code::TLBS } else { trap.miss_code() };
+            return Fault::Raise(Exception::at(code, address));
+        }
+        Fault::Served
+    }
+
+    /// An access to guest-physical memory that has no machine page.
+    fn unbacked(
+        &self,
+        physical: GuestPhysical,
+        address: u64,
+        trap: &Trap,
+        pmap: &Pmap,
+    ) -> Fault {
+        if physical.page().0 < pmap.pages() {
+            return Fault::Unbacked(physical.page());
+        }
+        let fetch = trap.is_fetch(address);
+        Fault::Raise(Exception::plain(if fetch { code::IBE } else { code::DBE }))
+    }
+
+    /// A miss in a linear window where no large page covers it.
+    fn fill_linear(
+        &mut self,
+        address: u64,
+        offset: u64,
+        trap: &Trap,
+        pmap: &mut Pmap,
+        hardware: &mut impl Hardware,
+    ) -> Fault {
+        let physical = GuestPhysical(offset);
+        if pmap.machine_page(physical.page()).is_none() {
+            return self.unbacked(physical, address, trap, pmap);
+        }
+        self.counters.linear_pages += 1;
+        let granule = self.l2.granule();
+        let first = offset & !granule.pair_mask();
+        let machine = |offset| {
+            let page = GuestPhysical(offset).page();
+            let lo = pmap.entry_lo(page).unwrap_or(0);
+            lo | small_page(offset, granule) | LO_G as u32
+        };
+        let (lo0, lo1) = (machine(first), machine(first + granule.bytes()));
+        let tag = self.l2.tag(address, 0);
+        // The windows are implied for every page: no backmap, and nothing that `tlbp` may find.
+        self.l2.insert(tag, lo0, lo1, &TlbEntry::INVALID, 0);
+        hardware.tlb_remove(tag);
+        hardware.tlb_write(TlbPair { hi: tag, lo0, lo1, page_mask: granule.page_mask() });
+        Fault::Served
+    }
+
+    /// Maps the pair of `address` as the guest's `entry` says, at the granule's size, in the
+    /// second level and in the real TLB. A half that is invalid, or has no machine page, stays
+    /// invalid.
+    pub fn install(
+        &mut self,
+        address: u64,
+        entry: &TlbEntry,
+        origin: u32,
+        present: bool,
+        pmap: &mut Pmap,
+        hardware: &mut impl Hardware,
+    ) {
+        if entry.page_bytes() < self.l2.granule().bytes() {
+            self.l2.set_granule(Granule::Small);
+            self.update_granule();
+            hardware.tlb_flush();
+        }
+        let granule = self.l2.granule();
+        let guest = granule_entry(address, entry, granule);
+        let asid = self.asid();
+        let kernel = is_kernel_address(address);
+        let kept = !kernel || guest.is_global();
+        let tag = self.l2.tag(address, asid);
+        let hi = tag | if kept { 0 } else { asid };
+        let mut machine = |lo: u64| {
+            if lo & LO_V == 0 {
+                return compact_lo(lo & LO_G);
+            }
+            let base = page_base(lo, granule.bytes());
+            let page = GuestPhysical(base).page();
+            let Some(backing) = pmap.entry_lo(page) else { return compact_lo(lo & LO_G) };
+            pmap.record(page, hi);
+            let flags = compact_lo(lo & !LO_PFN & !(7 << 3));
+            backing & !(LO_D | LO_V) as u32
+                | small_page(base, granule)
+                | flags & (!(LO_D as u32) | backing)
+        };
+        let (lo0, lo1) = (machine(guest.lo0), machine(guest.lo1));
+        if kept {
+            self.l2.insert(tag, lo0, lo1, &guest, origin);
+        }
+        self.user_globals |= !kernel && guest.is_global();
+        if present {
+            hardware.tlb_remove(hi);
+        }
+        hardware.tlb_write(TlbPair { hi, lo0, lo1, page_mask: granule.page_mask() });
+    }
+
+    /// `tlbwi`, or `tlbwr` where `random`: writes `entry` at `index`.
+    pub fn write_tlb(
+        &mut self,
+        index: u32,
+        entry: TlbEntry,
+        random: bool,
+        pmap: &mut Pmap,
+        hardware: &mut impl Hardware,
+    ) {
+        let old = self.tlb.write(index, entry);
+        let same_pages = old.hi == entry.hi && old.page_mask == entry.page_mask;
+        if !random && !same_pages {
+            self.forget(&old, hardware);
+            self.l2.remove_where(|_, origin| origin == index, |tag| hardware.tlb_remove(tag));
+        }
+        self.forget(&entry, hardware);
+        // What the guest writes it mostly uses at once.
+        let pair_in_use = entry.hi & super::vtlb::EHINV == 0
+            && entry.page_bytes() <= Granule::Page.bytes()
+            && (entry.is_global() || (entry.hi ^ self.asid()) & ASID_MASK == 0)
+            && linear_offset(entry.hi).is_none();
+        if pair_in_use {
+            self.install(entry.hi & VPN2_MASK, &entry, index, false, pmap, hardware);
+        }
+    }
+
+    /// Takes all translations of `entry` out of the second level and the real TLB.
+    pub fn forget(&mut self, entry: &TlbEntry, hardware: &mut impl Hardware) {
+        if entry.hi & super::vtlb::EHINV != 0 {
+            return;
+        }
+        let address = entry.hi & VPN2_MASK;
+        let one_pair = entry.pair_mask() == self.l2.granule().pair_mask();
+        let one_tag = is_kernel_address(address) || !entry.is_global();
+        if one_pair && one_tag {
+            self.l2.remove(address, entry.hi);
+            hardware.tlb_remove(address & !entry.pair_mask() | entry.hi & ASID_MASK);
+            return;
+        }
+        let mask = VPN2_MASK & !(entry.pair_mask() | self.l2.granule().pair_mask());
+        let any_asid = one_tag && is_kernel_address(address) || entry.is_global();
+        self.l2.remove_where(
+            |tag, _| {
+                (tag ^ address) & mask == 0 && (any_asid || (tag ^ entry.hi) & ASID_MASK == 0)
+            },
+            |_| (),
+        );
+        hardware.tlb_flush();
+    }
+
+    /// `tlbp` for EntryHi: the index of the entry, which may have to come back from the second
+    /// level.
+    pub fn probe(&mut self, entry_hi: u64) -> Option<u32> {
+        let address = entry_hi & VPN2_MASK;
+        if let Some((index, _)) = self.tlb.find(address, entry_hi) {
+            return Some(index);
+        }
+        if linear_offset(address).is_some() {
+            return None;
+        }
+        let entry = self.l2.guest_entry(address, entry_hi)?;
+        let index = self.tlb.next_random();
+        // The entry that makes room stays in the second level, as one that `tlbwr` replaced.
+        self.tlb.write(index, entry);
+        Some(index)
+    }
+
+    /// Forgets what maps a page: the monitor call `TlbFlushPage`.
+    pub fn flush_page(&mut self, entry_hi: u64, hardware: &mut impl Hardware) {
+        let address = entry_hi & VPN2_MASK;
+        while let Some((index, entry)) = self.tlb.find(address, entry_hi) {
+            self.tlb.write(index, TlbEntry::INVALID);
+            self.forget(&entry, hardware);
+        }
+        if linear_offset(address).is_none() {
+            let mask = self.l2.granule().pair_mask();
+            self.l2.remove(address, entry_hi);
+            hardware.tlb_remove(address & !mask | entry_hi & ASID_MASK);
+        }
+    }
+
+    /// Forgets every entry but the wired ones. The linear windows stay in the second level.
+    pub fn flush_all(&mut self, hardware: &mut impl Hardware) {
+        for index in self.tlb.wired()..super::vtlb::TLB_ENTRIES as u32 {
+            self.tlb.write(index, TlbEntry::INVALID);
+        }
+        self.l2.remove_where(|tag, _| linear_offset(tag).is_none(), |_| ());
+        self.user_globals = false;
+        hardware.tlb_flush();
+    }
+}
+
+/// Page number bits of a 4 KiB page within the monitor's page.
+const fn small_page(physical: u64, granule: Granule) -> u32 {
+    match granule {
+        Granule::Small => ((physical >> 12 & 3) << 6) as u32,
+        Granule::Page => 0,
+    }
+}
+
+/// The part of a guest's entry that covers the granule's pair at `address`.
+fn granule_entry(address: u64, entry: &TlbEntry, granule: Granule) -> TlbEntry {
+    let bytes = entry.page_bytes();
+    if bytes == granule.bytes() {
+        return *entry;
+    }
+    let lo = entry.lo(address);
+    let first = address & (bytes - 1) & !granule.pair_mask();
+    let part = |offset: u64| lo & !LO_PFN | (page_base(lo, bytes) + offset) >> 6 & LO_PFN;
+    let global = |lo: u64| if entry.is_global() { lo | LO_G } else { lo & !LO_G };
+    TlbEntry {
+        hi: address & VPN2_MASK & !granule.pair_mask() | entry.hi & ASID_MASK,
+        lo0: global(part(first)),
+        lo1: global(part(first + granule.bytes())),
+        page_mask: u64::from(granule.page_mask()),
+    }
+}

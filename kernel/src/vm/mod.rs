@@ -1,0 +1,15 @@
+//! The virtual machine: what a guest sees. Plain Rust; the real machine is behind [`hardware`].
+
+pub mod cp0;
+pub mod exception;
+pub mod hardware;
+pub mod identity;
+pub mod l2tlb;
+pub mod mapping;
+pub mod pmap;
+pub mod privileged;
+pub mod special;
+pub mod trap;
+pub mod vcpu;
+pub mod vtlb;
+pub mod walker;

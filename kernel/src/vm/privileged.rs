@@ -1,0 +1,245 @@
+//! Privileged instructions of a guest kernel, emulated.
+
+use super::exception::{code, Exception};
+use super::hardware::Hardware;
+use super::pmap::Pmap;
+use super::trap::{Outcome, Trap};
+use super::vcpu::Vcpu;
+use super::vtlb::{TlbEntry, ASID_MASK, EHINV, TLB_ENTRIES, VPN2_MASK};
+use disco_abi::{Call, CallError};
+use disco_arch::cp0::Status;
+use disco_arch::instruction::{Instruction, Privileged};
+
+/// Index.P: the probe found nothing.
+const PROBE_FAILED: u32 = 1 << 31;
+
+/// What the monitor has to do after an instruction.
+pub(super) enum Effect {
+    /// Go on behind the instruction.
+    Next,
+    /// Go on where the context's `pc` says.
+    Jump,
+    /// Something outside the virtual CPU; go on behind the instruction.
+    Outside(Outcome),
+    /// Not an instruction of this CPU in this mode.
+    Raise(Exception),
+}
+
+impl Vcpu<'_> {
+    /// Executes the privileged instruction `trap` stopped at.
+    pub(super) fn privileged(
+        &mut self,
+        trap: &Trap,
+        now: u64,
+        pmap: &mut Pmap,
+        hardware: &mut impl Hardware,
+    ) -> Effect {
+        let Some(instruction) = Instruction(trap.bad_instr).privileged() else {
+            return Effect::Raise(Exception::plain(code::RI));
+        };
+        match instruction {
+            Privileged::MoveFrom { rt, register, width } => {
+                self.counters.moves += 1;
+                let value = self.read_cp0(register, width, hardware);
+                self.set_gpr(rt, value);
+                Effect::Next
+            }
+            Privileged::MoveTo { rt, register, width } => {
+                self.counters.moves += 1;
+                let value = self.gpr(rt);
+                self.write_cp0(register, width, value, now, hardware);
+                Effect::Next
+            }
+            Privileged::Eret => {
+                self.context.keep_link = 0;
+                self.exception_return()
+            }
+            Privileged::EretKeepLink => self.exception_return(),
+            Privileged::Hypcall => self.monitor_call(now, pmap, hardware),
+            Privileged::Wait => {
+                self.counters.waits += 1;
+                Effect::Outside(Outcome::Wait)
+            }
+            Privileged::DisableInterrupts(rt) => self.change_ie(rt, false),
+            Privileged::EnableInterrupts(rt) => self.change_ie(rt, true),
+            Privileged::Cache => {
+                self.counters.others += 1;
+                Effect::Next
+            }
+            // No debug mode and no sibling processors: as on a core without them.
+            Privileged::Deret | Privileged::OtherProcessors(_) => {
+                Effect::Raise(Exception::plain(code::RI))
+            }
+            _ => {
+                self.counters.tlb_instructions += 1;
+                self.tlb_instruction(instruction, pmap, hardware);
+                Effect::Next
+            }
+        }
+    }
+
+    /// A general register.
+    pub fn gpr(&self, number: u8) -> u64 {
+        match number & 31 {
+            0 => 0,
+            number => self.context.gpr[usize::from(number)],
+        }
+    }
+
+    /// Writes a general register; `$0` stays 0.
+    pub fn set_gpr(&mut self, number: u8, value: u64) {
+        if number & 31 != 0 {
+            self.context.gpr[usize::from(number & 31)] = value;
+        }
+    }
+
+    fn change_ie(&mut self, rt: u8, enable: bool) -> Effect {
+        self.counters.others += 1;
+        let status = self.status_read();
+        let ie = Status::IE.bits();
+        self.special.set_status(if enable { status | ie } else { status & !ie });
+        self.set_gpr(rt, status as i32 as i64 as u64);
+        Effect::Next
+    }
+
+    fn exception_return(&mut self) -> Effect {
+        self.counters.erets += 1;
+        let status = Status::from_bits_retain(self.special.status());
+        let (pc, level) = if status.contains(Status::ERL) {
+            (self.special.error_epc(), Status::ERL)
+        } else {
+            (self.special.epc(), Status::EXL)
+        };
+        self.context.pc = pc;
+        self.special.set_status((status & !level).bits());
+        Effect::Jump
+    }
+
+    fn tlb_instruction(
+        &mut self,
+        instruction: Privileged,
+        pmap: &mut Pmap,
+        hardware: &mut impl Hardware,
+    ) {
+        let special = self.special;
+        let index = special.index() & !PROBE_FAILED;
+        match instruction {
+            Privileged::TlbProbe => {
+                let found = self.probe(special.entry_hi() & VPN2_MASK | self.asid());
+                special.set_index(found.unwrap_or(PROBE_FAILED | index));
+            }
+            Privileged::TlbRead => {
+                let entry = self.tlb.entry(index);
+                self.set_entry_hi(entry.hi);
+                special.set_entry_lo0(entry.lo0);
+                special.set_entry_lo1(entry.lo1);
+                special.set_page_mask(entry.page_mask);
+            }
+            Privileged::TlbWriteIndexed => {
+                let entry = self.entry_from_registers();
+                self.write_tlb(index, entry, false, pmap, hardware);
+            }
+            Privileged::TlbWriteRandom => {
+                let entry = self.entry_from_registers();
+                let index = self.tlb.next_random();
+                self.write_tlb(index, entry, true, pmap, hardware);
+            }
+            Privileged::TlbInvalidate => self.invalidate_asid(hardware),
+            Privileged::TlbInvalidateFlush => {
+                for index in 0..TLB_ENTRIES as u32 {
+                    self.tlb.write(index, TlbEntry::INVALID);
+                }
+                self.flush_all(hardware);
+            }
+            _ => {}
+        }
+    }
+
+    /// The entry that `tlbwi` and `tlbwr` write. The guest may have put anything into the special
+    /// page; what the hardware would not keep is dropped.
+    fn entry_from_registers(&self) -> TlbEntry {
+        const LO: u64 = 0xc000_0000_3fff_ffff;
+        let special = self.special;
+        let hi = special.entry_hi() & (VPN2_MASK | EHINV) | self.asid();
+        let page_mask = super::cp0::legal_page_mask(special.page_mask());
+        let (lo0, lo1) = (special.entry_lo0() & LO, special.entry_lo1() & LO);
+        // The two G bits become one.
+        let global = |lo: u64| lo & !1 | lo0 & lo1 & 1;
+        TlbEntry { hi, lo0: global(lo0), lo1: global(lo1), page_mask }
+    }
+
+    /// `tlbinv`: every entry of the current ASID that is not global.
+    fn invalidate_asid(&mut self, hardware: &mut impl Hardware) {
+        let asid = self.asid();
+        for index in 0..TLB_ENTRIES as u32 {
+            let entry = self.tlb.entry(index);
+            if !entry.is_global() && (entry.hi ^ asid) & ASID_MASK == 0 {
+                self.tlb.write(index, TlbEntry::INVALID);
+            }
+        }
+        self.l2.remove_where(
+            |tag, _| !super::l2tlb::is_kernel_address(tag) && (tag ^ asid) & ASID_MASK == 0,
+            |_| (),
+        );
+        hardware.tlb_flush();
+    }
+
+    fn monitor_call(
+        &mut self,
+        now: u64,
+        pmap: &mut Pmap,
+        hardware: &mut impl Hardware,
+    ) -> Effect {
+        self.counters.calls += 1;
+        let argument = |vcpu: &Self, number: u8| vcpu.gpr(4 + number);
+        let Some(call) = Call::from_number(self.gpr(2)) else {
+            self.set_gpr(2, CallError::NoSuchCall as i64 as u64);
+            return Effect::Next;
+        };
+        let arguments = [0, 1, 2, 3].map(|number| argument(self, number));
+        match call {
+            Call::TlbFlushAll => self.flush_all(hardware),
+            Call::TlbFlushPage => self.flush_page(arguments[0], hardware),
+            Call::TlbInsert => self.insert_call(arguments, pmap, hardware),
+            Call::Context => {
+                self.set_entry_hi(arguments[0] & (VPN2_MASK | EHINV | ASID_MASK));
+                self.registers.pw_base = arguments[1];
+                self.special.set_user_local(arguments[2]);
+                hardware.set_user_local(arguments[2]);
+            }
+            Call::Version => {
+                self.set_gpr(2, disco_abi::ABI_VERSION);
+                return Effect::Next;
+            }
+            Call::Deliver => {}
+            _ => return Effect::Outside(Outcome::Call { call, arguments }),
+        }
+        let _ = now;
+        self.set_gpr(2, 0);
+        Effect::Next
+    }
+
+    /// The monitor call `TlbInsert`.
+    fn insert_call(
+        &mut self,
+        [hi, lo0, lo1, page_mask]: [u64; 4],
+        pmap: &mut Pmap,
+        hardware: &mut impl Hardware,
+    ) {
+        const LO: u64 = 0xc000_0000_3fff_ffff;
+        let global = lo0 & lo1 & 1;
+        let entry = TlbEntry {
+            hi: hi & (VPN2_MASK | ASID_MASK),
+            lo0: lo0 & LO & !1 | global,
+            lo1: lo1 & LO & !1 | global,
+            page_mask: super::cp0::legal_page_mask(page_mask),
+        };
+        match self.probe(entry.hi) {
+            Some(index) => self.write_tlb(index, entry, false, pmap, hardware),
+            None => {
+                let index = self.tlb.next_random();
+                self.write_tlb(index, entry, true, pmap, hardware);
+            }
+        }
+    }
+}

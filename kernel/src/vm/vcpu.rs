@@ -1,0 +1,277 @@
+//! A virtual CPU: everything the real CPU must hold to be it.
+//!
+//! It belongs to the physical CPU that runs it. Others reach only [`Vcpu::posted`].
+
+use super::hardware::{FpuRegisters, Hardware};
+use super::identity::Identity;
+use super::l2tlb::L2Tlb;
+use super::special::SpecialPage;
+use super::vtlb::{VirtualTlb, ASID_MASK};
+use core::sync::atomic::{AtomicU32, Ordering};
+use disco_abi::{CSSEG_WINDOW, LINE_TIMER};
+use disco_arch::cp0::{Cause, Status};
+use disco_arch::trap::GuestContext;
+
+/// Bits of Cause that a guest writes: IV, DC and the two software interrupts.
+pub const CAUSE_WRITABLE: u32 = Cause::IV.bits() | Cause::DC.bits() | SOFTWARE_LINES;
+/// Software interrupts in Cause.
+pub const SOFTWARE_LINES: u32 = 3 << 8;
+/// Bits of Status that a guest may set (QEMU, target/mips/cpu-defs.c.inc, I6400).
+pub const STATUS_WRITABLE: u32 = 0x30d8_ffff;
+/// The timer's line and its own bit in Cause.
+const TIMER: u32 = 1 << (8 + LINE_TIMER) | Cause::TI.bits();
+/// Lines that devices raise: IP2 to IP6.
+const DEVICE_LINES: u32 = 0x7c00;
+
+/// CP0 registers that have no slot in the special page.
+#[derive(Clone, Debug, Default)]
+pub struct Registers {
+    /// EBase: vectors begin here. The CPU number is kept apart.
+    pub ebase: u64,
+    /// HWREna.
+    pub hwrena: u32,
+    /// Compare.
+    pub compare: u32,
+    /// When Count will next equal Compare, in ticks of the monitor's clock.
+    pub timer_deadline: u64,
+    /// What is added to the real Count.
+    pub count_offset: u32,
+    /// The value at which Count stands while Cause.DC is set.
+    pub count_frozen: Option<u32>,
+    /// PageGrain.
+    pub page_grain: u32,
+    /// Config0's writable bits (K0) and Config5's.
+    pub config0: u32,
+    /// Config5.
+    pub config5: u32,
+    /// PWBase: the walker's top table, a guest-virtual address.
+    pub pw_base: u64,
+    /// PWField.
+    pub pw_field: u64,
+    /// PWSize.
+    pub pw_size: u64,
+    /// PWCtl.
+    pub pw_ctl: u32,
+    /// IntCtl's writable bits.
+    pub int_ctl: u32,
+    /// DEPC, DESAVE, TagLo, TagHi and others that only keep what is written.
+    pub desave: u64,
+}
+
+/// What the monitor counts for a virtual CPU, besides the vectors' own counters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct VcpuCounters {
+    /// Misses that the page-table walker served.
+    pub walks: u64,
+    /// Misses served from the virtual TLB.
+    pub vtlb_hits: u64,
+    /// Misses of the linear windows served page by page.
+    pub linear_pages: u64,
+    /// Misses reflected to the guest's refill vector.
+    pub refills_reflected: u64,
+    /// Other exceptions reflected.
+    pub exceptions_reflected: u64,
+    /// Privileged instructions by kind: moves of CP0 registers, TLB instructions, `eret`s that
+    /// the vector left, `wait`, others.
+    pub moves: u64,
+    /// TLB instructions.
+    pub tlb_instructions: u64,
+    /// `eret` and `eretnc` done by the monitor.
+    pub erets: u64,
+    /// `wait`
+    pub waits: u64,
+    /// Other privileged instructions.
+    pub others: u64,
+    /// Monitor calls.
+    pub calls: u64,
+    /// Interrupts delivered to the guest.
+    pub interrupts: u64,
+    /// Times the FPU's registers were loaded.
+    pub fpu_loads: u64,
+    /// Entries into the monitor's Rust code.
+    pub traps: u64,
+}
+
+/// A virtual CPU.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Vcpu<'a> {
+    /// What the vectors use: first, so that its address is the virtual CPU's.
+    pub context: GuestContext,
+    /// The special page.
+    pub special: &'a SpecialPage,
+    /// CP0 registers without a slot there.
+    pub registers: Registers,
+    /// Fixed configuration.
+    pub identity: Identity,
+    /// The guest's TLB.
+    pub tlb: VirtualTlb,
+    /// The second level.
+    pub l2: L2Tlb,
+    /// A user page is global: flushes by ASID must look at all entries.
+    pub user_globals: bool,
+    /// Floating-point registers while they are not in the FPU.
+    pub fpu: FpuRegisters,
+    /// Statistics.
+    pub counters: VcpuCounters,
+    /// Device lines raised or lowered by anyone: bits of Cause.
+    pub posted: AtomicU32,
+    /// Its number in the virtual machine, from 0.
+    pub number: u32,
+}
+
+impl<'a> Vcpu<'a> {
+    /// Fills what is zero in memory: a virtual CPU at its guest's entry point. Every TLB is empty.
+    pub fn new(special: &'a SpecialPage, identity: Identity, number: u32) -> Self {
+        Self {
+            context: GuestContext::new(),
+            special,
+            registers: Registers::default(),
+            identity,
+            tlb: VirtualTlb::new(),
+            l2: L2Tlb::new(),
+            user_globals: false,
+            fpu: FpuRegisters { fpr: [0; 32], fcsr: 0 },
+            counters: VcpuCounters::default(),
+            posted: AtomicU32::new(0),
+            number,
+        }
+    }
+
+    /// Registers at the entry of an ELF guest (`docs/virtual-machine.md`). The caller fills the
+    /// general registers and the context's machine side.
+    pub fn reset(&mut self, pc: u64, now: u64) {
+        const FCSR_2008: u64 = 3 << 18;
+        self.context.pc = pc;
+        self.context.l2_base = self.l2.slots_address();
+        self.special.set_status(self.identity.status_fixed | 0xe0);
+        self.registers.ebase = CSSEG_WINDOW;
+        self.registers.config0 = self.identity.config[0];
+        self.registers.config5 = self.identity.config[5];
+        self.registers.page_grain = 0xc800_0000;
+        self.registers.timer_deadline = now + (1 << 32);
+        self.fpu.fcsr = FCSR_2008;
+        self.update_granule();
+    }
+
+    /// The ASID in use.
+    pub fn asid(&self) -> u64 {
+        self.context.entry_hi & ASID_MASK
+    }
+
+    /// EntryHi with a new ASID, for the guest and for the CPU.
+    pub fn set_entry_hi(&mut self, value: u64) {
+        self.special.set_entry_hi(value);
+        self.context.entry_hi = value & ASID_MASK;
+    }
+
+    /// Tells the vectors the size of the second level's pages.
+    pub fn update_granule(&mut self) {
+        let granule = self.l2.granule();
+        self.context.l2_mask = granule.tag_mask();
+        self.context.l2_kernel_mask = granule.tag_mask() & !ASID_MASK;
+        self.context.l2_shift = granule.shift();
+        self.context.page_mask = u64::from(granule.page_mask());
+    }
+
+    /// Cause as the guest reads it, without what belongs to the last exception.
+    pub fn cause_base(&self) -> u32 {
+        self.context.cause_base as u32
+    }
+
+    /// Sets and clears bits of Cause outside exceptions.
+    pub fn change_cause(&mut self, clear: u32, set: u32) {
+        self.context.cause_base = u64::from(self.cause_base() & !clear | set);
+    }
+
+    /// Raises or lowers a device's line, from any CPU. The caller wakes the virtual CPU.
+    pub fn set_line(&self, line: u32, raised: bool) {
+        let bit = 1 << (8 + line) & DEVICE_LINES;
+        if raised {
+            self.posted.fetch_or(bit, Ordering::AcqRel);
+        } else {
+            self.posted.fetch_and(!bit, Ordering::AcqRel);
+        }
+    }
+
+    /// Takes posted lines and an expired timer into Cause. `now` is in ticks of the monitor's
+    /// clock.
+    pub fn update_lines(&mut self, now: u64) {
+        let lines = self.posted.load(Ordering::Acquire) & DEVICE_LINES;
+        self.change_cause(DEVICE_LINES, lines);
+        if now >= self.registers.timer_deadline && self.registers.count_frozen.is_none() {
+            let missed = (now - self.registers.timer_deadline) >> 32;
+            self.registers.timer_deadline += (missed + 1) << 32;
+            self.change_cause(0, TIMER);
+        }
+    }
+
+    /// Count as the guest reads it.
+    pub fn count(&self, hardware: &impl Hardware) -> u32 {
+        match self.registers.count_frozen {
+            Some(value) => value,
+            None => hardware.count().wrapping_add(self.registers.count_offset),
+        }
+    }
+
+    /// Sets when the timer strikes next, after Count or Compare changed.
+    pub fn arm_timer(&mut self, count: u32, now: u64) {
+        let ticks = self.registers.compare.wrapping_sub(count);
+        let ticks = if ticks == 0 { 1 << 32 } else { u64::from(ticks) };
+        self.registers.timer_deadline = now.saturating_add(ticks);
+    }
+
+    /// Acknowledges the timer, as a write of Compare does.
+    pub fn clear_timer(&mut self) {
+        self.change_cause(TIMER, 0);
+    }
+
+    /// Whether an interrupt waits that the guest's mask lets through, whatever IE says.
+    pub fn has_interrupt(&self) -> bool {
+        self.cause_base() & self.special.status() & 0xff00 != 0
+    }
+
+    /// Whether the guest is in kernel mode: by its Status, for the instruction it goes on with.
+    pub fn in_kernel_mode(&self) -> bool {
+        let status = Status::from_bits_retain(self.special.status());
+        status.intersects(Status::EXL | Status::ERL)
+            || !status.intersects(Status::KSU_USER | Status::KSU_SUPERVISOR)
+    }
+
+    /// Computes the real Status to go on with, and the vectors' shortcuts.
+    pub fn prepare_resume(&mut self) {
+        let mode = if self.in_kernel_mode() { Status::KSU_SUPERVISOR } else { Status::KSU_USER };
+        let virtual_status = u64::from(self.special.status());
+        self.context.status = self.context.base_status
+            | u64::from(mode.bits())
+            | virtual_status & self.context.fpu_mask;
+        let bev = virtual_status & u64::from(Status::BEV.bits()) != 0;
+        self.context.syscall_vector = if bev { 0 } else { self.vector_base(false) + 0x180 };
+    }
+
+    /// Where vectors begin.
+    pub fn vector_base(&self, bev: bool) -> u64 {
+        if bev {
+            0xffff_ffff_bfc0_0200
+        } else {
+            self.registers.ebase & !0xfff
+        }
+    }
+
+    /// Takes the FPU's registers out of it, if it holds this virtual CPU's.
+    pub fn release_fpu(&mut self, hardware: &mut impl Hardware) {
+        if self.context.fpu_mask != 0 {
+            hardware.fpu_save(&mut self.fpu);
+            self.context.fpu_mask = 0;
+        }
+    }
+
+    /// Puts this virtual CPU's registers into the FPU.
+    pub fn acquire_fpu(&mut self, hardware: &mut impl Hardware) {
+        if self.context.fpu_mask == 0 {
+            hardware.fpu_load(&self.fpu);
+            self.context.fpu_mask = u64::from(Status::CU1.bits());
+            self.counters.fpu_loads += 1;
+        }
+    }
+}

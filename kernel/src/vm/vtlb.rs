@@ -1,0 +1,152 @@
+//! The virtual TLB: the entries that the guest wrote, as it would read them.
+
+/// Entries of the virtual TLB, as many as QEMU's I6400 has (Config1.MMUSize).
+pub const TLB_ENTRIES: usize = 16;
+
+/// EntryHi.EHINV: the entry maps nothing.
+pub const EHINV: u64 = 1 << 10;
+/// ASID bits of EntryHi.
+pub const ASID_MASK: u64 = 0x3ff;
+/// VPN2 and R of EntryHi with 48-bit addresses.
+pub const VPN2_MASK: u64 = 0xc000_ffff_ffff_e000;
+/// EntryLo: global.
+pub const LO_G: u64 = 1 << 0;
+/// EntryLo: valid.
+pub const LO_V: u64 = 1 << 1;
+/// EntryLo: dirty, that is, writable.
+pub const LO_D: u64 = 1 << 2;
+/// EntryLo: execute inhibit.
+pub const LO_XI: u64 = 1 << 62;
+/// EntryLo: read inhibit.
+pub const LO_RI: u64 = 1 << 63;
+
+/// One entry, in the form of the guest's registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TlbEntry {
+    /// R, VPN2, ASID and EHINV.
+    pub hi: u64,
+    /// Even page; G is the AND of both.
+    pub lo0: u64,
+    /// Odd page.
+    pub lo1: u64,
+    /// Mask field of PageMask, bits 28..13.
+    pub page_mask: u64,
+}
+
+impl TlbEntry {
+    /// Maps nothing.
+    pub const INVALID: Self = Self { hi: EHINV, lo0: 0, lo1: 0, page_mask: 0 };
+
+    /// Whether every ASID uses it.
+    pub const fn is_global(&self) -> bool {
+        self.lo0 & self.lo1 & LO_G != 0
+    }
+
+    /// Address bits within the pair of pages.
+    pub const fn pair_mask(&self) -> u64 {
+        self.page_mask | 0x1fff
+    }
+
+    /// Bytes of one page.
+    pub const fn page_bytes(&self) -> u64 {
+        (self.pair_mask() + 1) / 2
+    }
+
+    /// Whether it maps `address` for `asid`.
+    pub const fn matches(&self, address: u64, asid: u64) -> bool {
+        self.hi & EHINV == 0
+            && (self.hi ^ address) & VPN2_MASK & !self.pair_mask() == 0
+            && (self.is_global() || (self.hi ^ asid) & ASID_MASK == 0)
+    }
+
+    /// Whether both map some address for the same ASID.
+    pub const fn overlaps(&self, other: &Self) -> bool {
+        let mask = !(self.pair_mask() | other.pair_mask()) & VPN2_MASK;
+        self.hi & EHINV == 0
+            && other.hi & EHINV == 0
+            && (self.hi ^ other.hi) & mask == 0
+            && (self.is_global() || other.is_global() || (self.hi ^ other.hi) & ASID_MASK == 0)
+    }
+
+    /// EntryLo of the page that holds `address`.
+    pub const fn lo(&self, address: u64) -> u64 {
+        if address & self.page_bytes() == 0 {
+            self.lo0
+        } else {
+            self.lo1
+        }
+    }
+}
+
+/// The entries and the registers that choose one.
+#[derive(Clone, Debug)]
+pub struct VirtualTlb {
+    entries: [TlbEntry; TLB_ENTRIES],
+    random: u8,
+    /// Wired: entries below are not replaced at random.
+    wired: u8,
+}
+
+impl VirtualTlb {
+    /// Maps nothing; no entry is wired.
+    pub const fn new() -> Self {
+        Self { entries: [TlbEntry::INVALID; TLB_ENTRIES], random: 0, wired: 0 }
+    }
+
+    /// The entry at `index`, which wraps at the TLB's size as QEMU's does.
+    pub fn entry(&self, index: u32) -> TlbEntry {
+        self.entries[index as usize % TLB_ENTRIES]
+    }
+
+    /// Writes `entry` at `index` and returns what was there.
+    pub fn write(&mut self, index: u32, entry: TlbEntry) -> TlbEntry {
+        core::mem::replace(&mut self.entries[index as usize % TLB_ENTRIES], entry)
+    }
+
+    /// The entry that maps `address` for `asid`, and its index.
+    pub fn find(&self, address: u64, asid: u64) -> Option<(u32, TlbEntry)> {
+        let index = self.entries.iter().position(|entry| entry.matches(address, asid))?;
+        Some((index as u32, self.entries[index]))
+    }
+
+    /// Indices of entries that `entry` overlaps, but for `except`.
+    pub fn overlapping(&self, entry: TlbEntry, except: u32) -> impl Iterator<Item = u32> + '_ {
+        let overlaps = move |&(index, other): &(usize, &TlbEntry)| {
+            index != except as usize % TLB_ENTRIES && other.overlaps(&entry)
+        };
+        self.entries.iter().enumerate().filter(overlaps).map(|(index, _)| index as u32)
+    }
+
+    /// The number of wired entries.
+    pub const fn wired(&self) -> u32 {
+        self.wired as u32
+    }
+
+    /// Sets Wired; a value beyond the last entry is ignored, as release 6 has it.
+    pub fn set_wired(&mut self, value: u32) {
+        if value < TLB_ENTRIES as u32 {
+            self.wired = value as u8;
+        }
+    }
+
+    /// The next entry for `tlbwr`: never a wired one.
+    pub fn next_random(&mut self) -> u32 {
+        self.random = if self.random as usize + 1 >= TLB_ENTRIES || self.random < self.wired {
+            self.wired
+        } else {
+            self.random + 1
+        };
+        u32::from(self.random)
+    }
+
+    /// All entries, with their indices.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, TlbEntry)> + '_ {
+        self.entries.iter().enumerate().map(|(index, &entry)| (index as u32, entry))
+    }
+}
+
+impl Default for VirtualTlb {
+    fn default() -> Self {
+        Self::new()
+    }
+}
