@@ -40,12 +40,26 @@ pub fn clean_command(program: impl AsRef<std::ffi::OsStr>) -> Command {
 ///
 /// `title` says what is done, for instance "monitor: compile".
 pub fn run_step(title: &str, name: &str, command: &mut Command) -> Result<()> {
+    run_step_to(title, name, command, None)
+}
+
+/// The same, with standard output in a file of its own.
+pub fn run_step_to(
+    title: &str,
+    name: &str,
+    command: &mut Command,
+    output: Option<&Path>,
+) -> Result<()> {
     let log = paths::logs().join(format!("{name}.log"));
     fs::create_dir_all(paths::logs())?;
     let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    let stdout = match output {
+        Some(path) => File::create(path)?,
+        None => file.try_clone()?,
+    };
     let mut child = command
         .stdin(Stdio::null())
-        .stdout(file.try_clone()?)
+        .stdout(stdout)
         .stderr(file)
         .spawn()
         .with_context(|| format!("{title}: cannot start {}", command.get_program().display()))?;

@@ -1,15 +1,30 @@
-//! Linux and its user land, built by `guests/linux/build.sh` and cached.
+//! Linux and its user land: `guests/linux/build.sh` makes them, the cache keeps them.
 
+use super::cache::{self, Key};
 use super::guests::ready_folder;
-use anyhow::{bail, Result};
-use std::path::PathBuf;
+use crate::setup::source;
+use crate::{paths, process};
+use anyhow::{Context, Result};
+use disco_abi::C_CONSTANTS;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
 
 /// Every Linux guest's own command line.
 pub const COMMAND_LINE: &str = "console=hvc0";
+/// The cross compiler.
+const COMPILER: &str = "mipsisa64r6-linux-gnuabi64-gcc";
 
 /// The kernel for a virtual machine.
 pub fn kernel_path() -> PathBuf {
     ready_folder().join("linux")
+}
+
+/// The kernel for the bare board.
+pub fn native_kernel_path() -> PathBuf {
+    ready_folder().join("linux-native")
 }
 
 /// The user land.
@@ -19,8 +34,166 @@ pub fn initramfs_path() -> PathBuf {
 
 /// Builds kernel and user land for a virtual machine.
 pub fn build_guest() -> Result<()> {
-    if kernel_path().exists() && initramfs_path().exists() {
-        return Ok(());
+    let header = Header::write()?;
+    let parts = ["common.config", "guest.config", "files", "patches"];
+    let key = linux_key("linux-guest", &parts)?.text(&header.text);
+    let kernel = cache::folder("linux-guest", key, |folder| {
+        build(
+            "linux-guest",
+            folder,
+            &[
+                ("LINUX_TARBALL", &linux_source()?),
+                ("HEADER_DIR", &header.folder),
+            ],
+        )
+    })?;
+    provide(&kernel.join("vmlinux"), &kernel_path())?;
+    provide(&build_initramfs()?, &initramfs_path())
+}
+
+/// Builds the kernel for the bare board, and the user land.
+pub fn build_native() -> Result<()> {
+    let key = linux_key("linux-native", &["common.config", "native.config"])?;
+    let kernel = cache::folder("linux-native", key, |folder| {
+        build(
+            "linux-native",
+            folder,
+            &[("LINUX_TARBALL", &linux_source()?)],
+        )
+    })?;
+    provide(&kernel.join("vmlinux"), &native_kernel_path())?;
+    provide(&build_initramfs()?, &initramfs_path())
+}
+
+fn build_initramfs() -> Result<PathBuf> {
+    let source = source::busybox().context("busybox's source is missing")?;
+    let busybox_key = key("busybox", &["busybox.config"])?.tree(&source)?;
+    let busybox = cache::folder("busybox", busybox_key.clone(), |folder| {
+        build("busybox", folder, &[("BUSYBOX_TARBALL", &source)])
+    })?;
+    let program = busybox.join("busybox");
+    let key = linux_key("initramfs", &["initramfs"])?.tree(&program)?;
+    let initramfs = cache::folder("initramfs", key, |folder| {
+        build(
+            "initramfs",
+            folder,
+            &[("LINUX_TARBALL", &linux_source()?), ("BUSYBOX", &program)],
+        )
+    })?;
+    Ok(initramfs.join("initramfs.cpio"))
+}
+
+fn linux_source() -> Result<PathBuf> {
+    source::linux().context("Linux's source is missing")
+}
+
+fn port() -> PathBuf {
+    paths::root().join("guests/linux")
+}
+
+/// The key of a build from these parts of the port.
+fn key(target: &str, parts: &[&str]) -> Result<Key> {
+    let compiler = Command::new(COMPILER)
+        .arg("--version")
+        .output()
+        .context("no cross compiler")?;
+    let key = Key::new(target).text(&String::from_utf8_lossy(&compiler.stdout));
+    let key = key.tree(&port().join("build.sh"))?;
+    parts
+        .iter()
+        .try_fold(key, |key, part| key.text(part).tree(&port().join(part)))
+}
+
+/// The same, with Linux's source. The tarball has 130 MB: its package's version and its length
+/// stand for its content.
+fn linux_key(target: &str, parts: &[&str]) -> Result<Key> {
+    let source = linux_source()?;
+    let name = source
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let package = name.trim_end_matches(".tar.xz").to_owned();
+    let version = Command::new("dpkg-query")
+        .args(["-W", "-f", "${Version}", &package])
+        .output();
+    let version = version.map(|output| output.stdout).unwrap_or_default();
+    let length = fs::metadata(&source)?.len();
+    let text = format!("{name} {} {length}", String::from_utf8_lossy(&version));
+    Ok(key(target, parts)?.text(&text))
+}
+
+fn build(target: &str, folder: &Path, environment: &[(&str, &PathBuf)]) -> Result<()> {
+    let jobs = thread::available_parallelism().map_or(1, |count| count.get());
+    let mut command = Command::new("sh");
+    command
+        .arg(port().join("build.sh"))
+        .arg(target)
+        .arg(folder)
+        .arg(jobs.to_string());
+    command.envs(environment.iter().copied());
+    // Cargo's variables for its own make must not reach Linux's.
+    command
+        .env_remove("MAKEFLAGS")
+        .env_remove("CARGO_MAKEFLAGS");
+    process::run_step(&format!("{target}: build"), target, &mut command)?;
+    let _ = fs::remove_dir_all(folder.join("work"));
+    Ok(())
+}
+
+/// Copies a file where payloads are made from, unless the same is there.
+fn provide(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(ready_folder())?;
+    let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    if fs::read(to).ok().as_ref() != Some(&content) {
+        fs::write(to, content).with_context(|| format!("cannot write {}", to.display()))?;
     }
-    bail!("building Linux is not there yet")
+    Ok(())
+}
+
+/// The guest interface as a C header.
+struct Header {
+    folder: PathBuf,
+    text: String,
+}
+
+impl Header {
+    fn write() -> Result<Self> {
+        let folder = paths::target().join("guests/include");
+        fs::create_dir_all(&folder)?;
+        let text = header_text();
+        fs::write(folder.join("disco.h"), &text)?;
+        Ok(Self { folder, text })
+    }
+}
+
+/// `disco.h`: plain numbers, for C and assembly.
+fn header_text() -> String {
+    let mut text = String::from(
+        "/* The guest interface. Made by xtask from guests/abi: not to be edited. */\n\
+         #ifndef DISCO_H\n#define DISCO_H\n\n",
+    );
+    for (name, value) in C_CONSTANTS {
+        let _ = writeln!(text, "#define DISCO_{name} {value:#x}");
+    }
+    text.push_str("\n#endif\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::header_text;
+
+    #[test]
+    fn the_header_has_every_constant_once() {
+        let text = header_text();
+        for (name, value) in disco_abi::C_CONSTANTS {
+            assert_eq!(
+                text.matches(&format!("#define DISCO_{name} {value:#x}\n"))
+                    .count(),
+                1,
+                "{name}"
+            );
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Builds the monitor and the guests: each only when something changed.
 
+pub mod cache;
 pub mod guests;
 pub mod linux;
 pub mod monitor;

@@ -1,7 +1,6 @@
 //! The monitor's events: JSON lines that only the monitor can write.
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -17,9 +16,6 @@ pub struct Event {
     pub reason: Option<String>,
     /// "pass" or "fail" of a test guest.
     pub verdict: Option<String>,
-    /// Everything else.
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
 }
 
 /// Reads the events of a running machine as they come.

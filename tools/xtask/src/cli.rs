@@ -1,0 +1,155 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Builds, runs and tests Disco, a virtual machine monitor on QEMU's Malta board.
+///
+/// Every command first builds what it needs, and installs what the machine lacks.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+pub struct Cli {
+    /// Install nothing: only print the command that would.
+    #[arg(long, global = true)]
+    pub no_install: bool,
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Action {
+    /// Say what is there and what is not.
+    #[command(after_help = "Example:\n  cargo xtask doctor")]
+    Doctor(DoctorArgs),
+    /// Build the monitor and the guests.
+    #[command(after_help = "Example:\n  cargo xtask build monitor")]
+    Build(BuildArgs),
+    /// Write the flash image, and the payload with the guests beside it.
+    #[command(after_help = FLASH_EXAMPLE)]
+    Flash(FlashArgs),
+    /// Boot a machine: two Linux virtual machines unless --machine says otherwise.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Run the tests: host tests, then boot tests under QEMU.
+    #[command(after_help = TEST_EXAMPLES)]
+    Test(TestArgs),
+    /// Run the same Linux natively and as a guest, and compare.
+    #[command(after_help = "Example:\n  cargo xtask bench --json bench.json")]
+    Bench(BenchArgs),
+    /// Print what the monitor's parts take, and check its size.
+    #[command(after_help = "Example:\n  cargo xtask sizes")]
+    Sizes,
+    /// Format all code.
+    #[command(after_help = "Example:\n  cargo xtask fmt")]
+    Fmt,
+    /// Check format and clippy's complaints.
+    #[command(after_help = "Example:\n  cargo xtask lint")]
+    Lint,
+}
+
+const FLASH_EXAMPLE: &str = "\
+Example:
+  cargo xtask flash --machine ci/machines/eight.toml --output eight.flash";
+
+const RUN_EXAMPLES: &str = "\
+At the monitor's prompt, `help` lists its commands and `poweroff` ends the run.
+Input from a pipe is kept until the guests' shells are ready, and its end does not end the run.
+
+Examples:
+  cargo xtask run
+  cargo xtask run --machine ci/machines/eight.toml --events events.jsonl
+  printf 'vm list\\npoweroff\\n' | cargo xtask run
+  cargo xtask run -- -d guest_errors -D qemu.log";
+
+const TEST_EXAMPLES: &str = "\
+Examples:
+  cargo xtask test
+  cargo xtask test --list
+  cargo xtask test disco-kernel::vm wrong-";
+
+/// Arguments of `doctor`.
+#[derive(Args)]
+pub struct DoctorArgs {
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `build`.
+#[derive(Args)]
+pub struct BuildArgs {
+    /// What to build; monitor, guests (the test guests) and linux if nothing is named.
+    #[arg(value_parser = ["monitor", "guests", "linux", "linux-native"])]
+    pub what: Vec<String>,
+}
+
+/// Arguments of `flash`.
+#[derive(Args)]
+pub struct FlashArgs {
+    /// The machine description, a TOML file.
+    #[arg(long, value_name = "FILE")]
+    pub machine: Option<PathBuf>,
+    /// Where the image goes; the payload goes to FILE.payload.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Arguments of `run`.
+#[derive(Args)]
+pub struct RunArgs {
+    /// The machine description, a TOML file.
+    #[arg(long, value_name = "FILE", conflicts_with = "image")]
+    pub machine: Option<PathBuf>,
+    /// Boot this flash image (and FILE.payload) instead of building one.
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+    /// Where the monitor's events go, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+    /// Further arguments for QEMU.
+    #[arg(last = true, value_name = "ARGS")]
+    pub qemu: Vec<String>,
+}
+
+/// Arguments of `test`.
+#[derive(Args)]
+pub struct TestArgs {
+    /// Run only tests whose names contain one of these.
+    #[arg(value_name = "FILTER")]
+    pub filters: Vec<String>,
+    /// List the tests instead of running them.
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// Arguments of `bench`.
+#[derive(Args)]
+pub struct BenchArgs {
+    /// Keep the figures in this file.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        let mut command = Cli::command();
+        command.build();
+        for sub in command
+            .get_subcommands()
+            .filter(|sub| sub.get_name() != "help")
+        {
+            assert!(sub.get_about().is_some(), "{}", sub.get_name());
+            let help = sub
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(help.contains("Example"), "{}", sub.get_name());
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What commands need of the machine, how it is recognised, and which packages bring it.
+
+use super::source;
+use super::toolchain::Toolchain;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where the cross C library lies.
+const CROSS_ROOT: &str = "/usr/mipsisa64r6-linux-gnuabi64";
+
+/// Something a command needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// QEMU for MIPS.
+    Emulator,
+    /// A Rust compiler with the source of its library.
+    Compiler,
+    /// A linker for MIPS.
+    Linker,
+    /// A C compiler for MIPS64 release 6.
+    CrossCompiler,
+    /// The C library for it.
+    CrossLibrary,
+    /// What Linux's and busybox's builds use on the host.
+    BuildTools,
+    /// The distribution's source of Linux.
+    LinuxSource,
+    /// The distribution's source of busybox.
+    BusyboxSource,
+}
+
+/// Programs that [`Need::BuildTools`] stands for.
+const TOOLS: &[&str] = &[
+    "bc", "bison", "bzip2", "cc", "cpio", "flex", "make", "patch", "xz",
+];
+
+impl Need {
+    /// Everything.
+    pub const ALL: &'static [Self] = &[
+        Self::Emulator,
+        Self::Compiler,
+        Self::Linker,
+        Self::CrossCompiler,
+        Self::CrossLibrary,
+        Self::BuildTools,
+        Self::LinuxSource,
+        Self::BusyboxSource,
+    ];
+    /// To compile for the board.
+    pub const MONITOR: &'static [Self] = &[Self::Compiler, Self::Linker];
+    /// To build Linux and its user land.
+    pub const LINUX: &'static [Self] = &[
+        Self::CrossCompiler,
+        Self::CrossLibrary,
+        Self::BuildTools,
+        Self::LinuxSource,
+        Self::BusyboxSource,
+    ];
+
+    /// What it is.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Emulator => "QEMU for MIPS",
+            Self::Compiler => "Rust with its library's source",
+            Self::Linker => "the linker lld",
+            Self::CrossCompiler => "the C compiler for MIPS64 release 6",
+            Self::CrossLibrary => "the C library for MIPS64 release 6",
+            Self::BuildTools => "the tools of Linux's build",
+            Self::LinuxSource => "Linux's source",
+            Self::BusyboxSource => "busybox's source",
+        }
+    }
+
+    /// What it is for.
+    pub fn purpose(self) -> &'static str {
+        match self {
+            Self::Emulator => "the board that everything runs on",
+            Self::Compiler => "compiles the monitor and the test guests",
+            Self::Linker => "links the monitor and the test guests",
+            Self::CrossCompiler | Self::CrossLibrary => "compiles the Linux guest",
+            Self::BuildTools => "builds the Linux guest",
+            Self::LinuxSource => "the Linux guest's kernel",
+            Self::BusyboxSource => "the Linux guest's user land, fetched without root",
+        }
+    }
+
+    /// The packages that bring it.
+    pub fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Emulator => &["qemu-system-mips"],
+            Self::Compiler => &["cargo-web", "rust-web-src", "rustc-web"],
+            Self::Linker => &["lld"],
+            Self::CrossCompiler => &["gcc-mipsisa64r6-linux-gnuabi64"],
+            Self::CrossLibrary => &["libc6-dev-mips64r6-cross"],
+            Self::BuildTools => &[
+                "bc",
+                "bison",
+                "bzip2",
+                "cpio",
+                "flex",
+                "gcc",
+                "libc6-dev",
+                "libssl-dev",
+                "make",
+                "patch",
+                "xz-utils",
+            ],
+            Self::LinuxSource => &["linux-source"],
+            Self::BusyboxSource => &[],
+        }
+    }
+
+    /// What was found, in a few words, or `None` if it is missing.
+    pub fn found(self) -> Option<String> {
+        match self {
+            Self::Emulator => version_of(crate::run::qemu::PROGRAM),
+            Self::Compiler => Toolchain::find()
+                .map(|found| format!("{} in {}", found.version, found.sysroot.display())),
+            Self::Linker => version_of("ld.lld"),
+            Self::CrossCompiler => version_of("mipsisa64r6-linux-gnuabi64-gcc"),
+            Self::CrossLibrary => ["lib/libc.a", "include/linux/limits.h"]
+                .iter()
+                .all(|file| Path::new(CROSS_ROOT).join(file).exists())
+                .then(|| CROSS_ROOT.to_owned()),
+            Self::BuildTools => {
+                let headers = Path::new("/usr/include/openssl/ssl.h").exists();
+                let tools = TOOLS.iter().all(|program| in_path(program).is_some());
+                (headers && tools).then(|| "all there".to_owned())
+            }
+            Self::LinuxSource => source::linux().map(|path| path.display().to_string()),
+            Self::BusyboxSource => source::busybox().map(|path| path.display().to_string()),
+        }
+    }
+}
+
+/// Where a program is.
+pub fn in_path(program: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?)
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
+}
+
+/// The first line of what `program --version` prints.
+fn version_of(program: &str) -> Option<String> {
+    let output = Command::new(in_path(program)?)
+        .arg("--version")
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    output
+        .status
+        .success()
+        .then(|| text.lines().next().unwrap_or_default().to_owned())
+}

@@ -1,0 +1,136 @@
+//! Runs one test of the manifest.
+
+use super::manifest::Test;
+use super::session::{Group, Session};
+use super::steps::Player;
+use crate::build::monitor::Image;
+use crate::flash::Flash;
+use crate::paths;
+use crate::process::last_lines;
+use crate::run::qemu::Board;
+use anyhow::{bail, ensure, Context, Result};
+use regex::Regex;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The outer limit of a machine under test comes this long after the inner one.
+const GRACE: u64 = 20;
+
+/// Where a test's files go.
+fn file(test: &Test, kind: &str) -> PathBuf {
+    paths::target()
+        .join("test")
+        .join(format!("{}.{kind}", test.name))
+}
+
+/// Runs a test. The error says what was expected, and quotes and names the log.
+pub fn run(test: &Test, monitor: &Image) -> Result<()> {
+    fs::create_dir_all(paths::target().join("test"))?;
+    let (result, log) = match &test.xtask {
+        Some(arguments) => (run_xtask(test, arguments), file(test, "output.log")),
+        None => (run_machine(test, monitor), file(test, "console.log")),
+    };
+    result.map_err(|error| {
+        let qemu = last_lines(&file(test, "qemu.log"), 3);
+        let qemu: String = qemu
+            .lines()
+            .filter(|line| !crate::run::expected_warning(line))
+            .map(|line| format!("\n{line}"))
+            .collect();
+        let lines = last_lines(&log, 15);
+        anyhow::anyhow!(
+            "{error:#}{qemu}\n  last lines of {}:\n{lines}",
+            paths::shown(&log)
+        )
+    })
+}
+
+fn run_machine(test: &Test, monitor: &Image) -> Result<()> {
+    let flash = file(test, "flash");
+    let (description, payload) = test.machine()?.encode()?;
+    let mut image = Flash::assemble(monitor, &description, payload.bytes)?;
+    damage(&mut image.image, &test.damage).context("damage")?;
+    damage(&mut image.payload, &test.damage_payload).context("damage_payload")?;
+    image.write(&flash)?;
+    let board = Board::of_image(&flash, file(test, "events.log"), test.qemu.clone())?;
+    let seconds = test.timeout + GRACE;
+    let mut session = Session::start(
+        &board,
+        seconds,
+        &file(test, "console.log"),
+        &file(test, "qemu.log"),
+    )?;
+    let deadline = Instant::now() + Duration::from_secs(test.timeout);
+    let mut player = Player::new(&mut session, deadline);
+    player.play(&test.steps)?;
+    player.verdicts(&test.verdicts())?;
+    player.check_events()?;
+    if let Some(pattern) = &test.never {
+        let console = session.console();
+        let found = Regex::new(&format!("(?m){pattern}"))?
+            .find(&String::from_utf8_lossy(&console))
+            .map(|m| m.as_str().to_owned());
+        if let Some(text) = found {
+            bail!("the console must never match /{pattern}/, and it shows: {text}");
+        }
+    }
+    drop(session);
+    let _ = fs::remove_file(&flash);
+    let _ = fs::remove_file(crate::flash::payload_path(&flash));
+    Ok(())
+}
+
+fn damage(bytes: &mut [u8], offsets: &[usize]) -> Result<()> {
+    for &offset in offsets {
+        let length = bytes.len();
+        let byte = bytes
+            .get_mut(offset)
+            .with_context(|| format!("there is no byte {offset:#x} of {length:#x}"))?;
+        *byte = !*byte;
+    }
+    Ok(())
+}
+
+/// Runs `cargo xtask ARGUMENTS` and looks at its output and exit status.
+fn run_xtask(test: &Test, arguments: &[String]) -> Result<()> {
+    let log = file(test, "output.log");
+    let output = File::create(&log)?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(arguments).current_dir(paths::root());
+    let seconds = test.timeout + GRACE;
+    let mut group = Group::start(
+        &command,
+        seconds,
+        Stdio::null(),
+        output.try_clone()?.into(),
+        output.into(),
+    )?;
+    let deadline = Instant::now() + Duration::from_secs(test.timeout);
+    let status = loop {
+        if let Some(status) = group.ended()? {
+            break status;
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "expected an end within {} s",
+            test.timeout
+        );
+        thread::sleep(Duration::from_millis(20));
+    };
+    let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+    if let Some(pattern) = &test.says {
+        ensure!(
+            Regex::new(&format!("(?m){pattern}"))?.is_match(&text),
+            "expected output that matches /{pattern}/"
+        );
+    }
+    ensure!(
+        status.code() == Some(test.status),
+        "expected exit status {}, and it is {status}",
+        test.status
+    );
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! Runs the tests that need no machine: those of the crates that compile for the host.
+
+use super::session::Group;
+use crate::paths;
+use crate::process::{self, last_lines};
+use anyhow::{bail, Context, Result};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long the tests of one crate may take.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// The compiled tests of one crate.
+pub struct Suite {
+    /// The crate's name.
+    pub package: String,
+    program: PathBuf,
+    folder: PathBuf,
+    /// Names of its tests, without the crate.
+    pub tests: Vec<String>,
+}
+
+/// How a suite's tests ended.
+pub struct Outcome {
+    /// How many passed.
+    pub passed: usize,
+    /// Names of those that did not.
+    pub failed: Vec<String>,
+    /// The log.
+    pub log: PathBuf,
+}
+
+/// Compiles the tests of every host crate.
+pub fn build() -> Result<Vec<Suite>> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .current_dir(paths::root())
+        .args(["test", "--no-run", "--lib", "--bins", "--tests"]);
+    command.arg("--message-format=json-render-diagnostics");
+    let messages = paths::logs().join("host-tests.json");
+    fs::create_dir_all(paths::logs())?;
+    process::run_step_to(
+        "host tests: compile",
+        "host-tests",
+        &mut command,
+        Some(&messages),
+    )?;
+    let messages = fs::read_to_string(&messages)?;
+    let mut suites: Vec<Suite> = messages.lines().filter_map(suite).collect();
+    for suite in &mut suites {
+        suite.tests = suite.list()?;
+    }
+    suites.retain(|suite| !suite.tests.is_empty());
+    suites.sort_by(|one, other| one.package.cmp(&other.package));
+    Ok(suites)
+}
+
+/// The suite that one of cargo's messages announces, if it does.
+fn suite(line: &str) -> Option<Suite> {
+    let message: Value = serde_json::from_str(line).ok()?;
+    if message["reason"] != "compiler-artifact" || message["profile"]["test"] != true {
+        return None;
+    }
+    let folder = Path::new(message["manifest_path"].as_str()?)
+        .parent()?
+        .to_path_buf();
+    Some(Suite {
+        package: message["target"]["name"].as_str()?.replace('_', "-"),
+        program: message["executable"].as_str()?.into(),
+        folder,
+        tests: Vec::new(),
+    })
+}
+
+impl Suite {
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .current_dir(&self.folder)
+            .env("CARGO_MANIFEST_DIR", &self.folder);
+        command
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        let output = self
+            .command()
+            .args(["--list", "--format", "terse"])
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(text
+            .lines()
+            .filter_map(|line| line.strip_suffix(": test"))
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// The name by which a person selects a test.
+    pub fn full_name(&self, test: &str) -> String {
+        format!("{}::{test}", self.package)
+    }
+
+    /// Runs some of its tests.
+    pub fn run(&self, tests: &[String]) -> Result<Outcome> {
+        let log = paths::target()
+            .join("test")
+            .join(format!("host-{}.log", self.package));
+        fs::create_dir_all(paths::target().join("test"))?;
+        let output = File::create(&log)?;
+        let mut command = self.command();
+        if tests.len() < self.tests.len() {
+            command.arg("--exact").args(tests);
+        }
+        let seconds = LIMIT.as_secs();
+        let mut group = Group::start(
+            &command,
+            seconds,
+            Stdio::null(),
+            output.try_clone()?.into(),
+            output.into(),
+        )?;
+        let started = Instant::now();
+        while group.ended()?.is_none() {
+            if started.elapsed() > LIMIT {
+                bail!(
+                    "{}: not done within {seconds} s\n{}",
+                    self.package,
+                    last_lines(&log, 15)
+                );
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        let text = fs::read_to_string(&log).context("log of host tests")?;
+        let passed = passed_tests(&text);
+        let failed: Vec<String> = tests
+            .iter()
+            .filter(|test| !passed.contains(test.as_str()))
+            .cloned()
+            .collect();
+        Ok(Outcome {
+            passed: tests.len() - failed.len(),
+            failed,
+            log,
+        })
+    }
+}
+
+/// Names of the tests that a log calls passed. All others failed: a program that dies says
+/// nothing of those it had not come to. Ignored tests count as neither, but we have none.
+fn passed_tests(log: &str) -> BTreeSet<&str> {
+    log.lines()
+        .filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... ok"))
+        .map(|name| name.strip_suffix(" - should panic").unwrap_or(name))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passed_tests;
+
+    #[test]
+    fn what_is_not_ok_has_not_passed() {
+        let log = "test a::b ... ok\ntest c - should panic ... ok\ntest d ... FAILED\ntest e ... ";
+        assert_eq!(
+            passed_tests(log).into_iter().collect::<Vec<_>>(),
+            ["a::b", "c"]
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! `cargo xtask test`: host tests, then boot tests, then one line that says how many passed.
+
+mod boot;
+mod host;
+mod manifest;
+mod session;
+mod steps;
+
+use crate::build::{guests, monitor};
+use crate::description::Guest;
+use crate::paths;
+use crate::process::last_lines;
+use crate::setup::{self, Need};
+use anyhow::{bail, Result};
+use manifest::Test;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
+
+/// Machines that run at once: they keep two cores busy.
+const AT_ONCE: usize = 2;
+
+/// Counts what has ended.
+#[derive(Default)]
+struct Tally {
+    passed: AtomicUsize,
+    failed: AtomicUsize,
+}
+
+impl Tally {
+    fn pass(&self, count: usize) {
+        self.passed.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn fail(&self, name: &str, error: &str) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        println!(
+            "FAIL {name}: {}\n  again: cargo xtask test {name}",
+            error.trim_end()
+        );
+    }
+}
+
+/// Runs the tests whose names contain one of `filters`, or all, or lists them.
+pub fn run(filters: &[String], list: bool, installer: &setup::Installer) -> Result<()> {
+    let selected = |name: &str| {
+        filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
+    };
+    let manifest = manifest::load()?;
+    let boot: Vec<Test> = manifest
+        .iter()
+        .filter(|test| selected(&test.name))
+        .cloned()
+        .collect();
+    // Whoever names boot tests in full need not wait for the host tests to compile.
+    let named = |filter: &String| manifest.iter().any(|test| test.name == *filter);
+    let only_boot = !filters.is_empty() && filters.iter().all(named);
+    session::end_with_us()?;
+    let tally = Tally::default();
+    if !only_boot {
+        host_tests(&selected, list, &tally);
+    }
+    if list {
+        for test in &boot {
+            println!("{}: {}", test.name, test.about);
+        }
+        return Ok(());
+    }
+    if !boot.is_empty() {
+        boot_tests(&boot, installer, &tally)?;
+    }
+    let (passed, failed) = (tally.passed.into_inner(), tally.failed.into_inner());
+    println!("{passed} passed, {failed} failed");
+    if passed + failed == 0 {
+        bail!(
+            "no test matches {}: see cargo xtask test --list",
+            filters.join(" ")
+        );
+    }
+    if failed > 0 {
+        bail!("{failed} of {} tests failed", passed + failed);
+    }
+    Ok(())
+}
+
+fn host_tests(selected: &dyn Fn(&str) -> bool, list: bool, tally: &Tally) {
+    let suites = match host::build() {
+        Ok(suites) => suites,
+        Err(error) => return tally.fail("host-tests", &format!("{error:#}")),
+    };
+    for suite in &suites {
+        let tests: Vec<String> = suite
+            .tests
+            .iter()
+            .filter(|test| selected(&suite.full_name(test)))
+            .cloned()
+            .collect();
+        if list {
+            tests
+                .iter()
+                .for_each(|test| println!("{}", suite.full_name(test)));
+        } else if !tests.is_empty() {
+            run_suite(suite, &tests, tally);
+        }
+    }
+}
+
+fn run_suite(suite: &host::Suite, tests: &[String], tally: &Tally) {
+    match suite.run(tests) {
+        Err(error) => tests
+            .iter()
+            .for_each(|test| tally.fail(&suite.full_name(test), &format!("{error:#}"))),
+        Ok(outcome) => {
+            tally.pass(outcome.passed);
+            println!("ok   {}: {} host tests", suite.package, outcome.passed);
+            for test in &outcome.failed {
+                let log = paths::shown(&outcome.log);
+                let error = format!(
+                    "expected it to pass\n  last lines of {log}:\n{}",
+                    last_lines(&outcome.log, 15)
+                );
+                tally.fail(&suite.full_name(test), &error);
+            }
+        }
+    }
+}
+
+fn boot_tests(tests: &[Test], installer: &setup::Installer, tally: &Tally) -> Result<()> {
+    let mut needs = vec![Need::Emulator, Need::Compiler, Need::Linker];
+    let mut linux = false;
+    let mut test_guests = false;
+    for test in tests.iter().filter(|test| test.xtask.is_none()) {
+        let machine = test.machine()?;
+        linux |= machine.vms.iter().any(|vm| vm.guest == Guest::Linux);
+        test_guests |= machine.has_test_guest();
+    }
+    if linux {
+        needs.extend(Need::LINUX);
+    }
+    let toolchain = installer.provide(&needs)?;
+    let monitor = monitor::Image::build(&toolchain)?;
+    if test_guests {
+        guests::build_tests(&toolchain)?;
+    }
+    if linux {
+        crate::build::linux::build_guest()?;
+    }
+    let (alone, together): (Vec<&Test>, Vec<&Test>) = tests.iter().partition(|test| test.alone);
+    run_all(&together, AT_ONCE, &monitor, tally);
+    run_all(&alone, 1, &monitor, tally);
+    Ok(())
+}
+
+fn run_all(tests: &[&Test], at_once: usize, monitor: &monitor::Image, tally: &Tally) {
+    let next = Mutex::new(tests.iter());
+    thread::scope(|scope| {
+        for _ in 0..at_once.min(tests.len()) {
+            scope.spawn(|| loop {
+                let test = next.lock().map_or(None, |mut next| next.next());
+                let Some(test) = test else { break };
+                let started = Instant::now();
+                match boot::run(test, monitor) {
+                    Ok(()) => {
+                        tally.pass(1);
+                        println!(
+                            "ok   {} ({:.1} s)",
+                            test.name,
+                            started.elapsed().as_secs_f64()
+                        );
+                    }
+                    Err(error) => tally.fail(&test.name, &format!("{error:#}")),
+                }
+            });
+        }
+    });
+}

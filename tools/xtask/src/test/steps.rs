@@ -1,0 +1,221 @@
+//! Carries out a test's steps on a running machine.
+
+use super::manifest::Step;
+use super::session::Session;
+use anyhow::{anyhow, bail, ensure, Context, Result};
+use regex::bytes::Regex;
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often a condition is looked at.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Where a test stands.
+pub struct Player<'a> {
+    session: &'a mut Session,
+    deadline: Instant,
+    /// How much of the console the steps so far have matched.
+    matched: usize,
+    /// Events that a step has met, by their index.
+    met: Vec<usize>,
+    kept: BTreeMap<String, String>,
+    off: bool,
+}
+
+impl<'a> Player<'a> {
+    /// Starts at the beginning of the console and of the events.
+    pub fn new(session: &'a mut Session, deadline: Instant) -> Self {
+        Self {
+            session,
+            deadline,
+            matched: 0,
+            met: Vec::new(),
+            kept: BTreeMap::new(),
+            off: false,
+        }
+    }
+
+    /// Carries out all steps, or says which was not met.
+    pub fn play(&mut self, steps: &[Step]) -> Result<()> {
+        steps.iter().try_for_each(|step| self.step(step))
+    }
+
+    fn step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::Expect { expect } => self.expect(expect),
+            Step::Send { send } => {
+                self.session.send(send);
+                Ok(())
+            }
+            Step::Event { event, vm, reason } => {
+                self.event(event, vm.as_deref(), reason.as_deref())
+            }
+            Step::Off { off } => self.switched_off(*off),
+            Step::Pause { pause } => {
+                thread::sleep(Duration::from_millis(*pause));
+                Ok(())
+            }
+            Step::Repeat { repeat, steps } => (1..=*repeat).try_for_each(|round| {
+                self.play(steps)
+                    .with_context(|| format!("round {round} of {repeat}"))
+            }),
+            Step::Share { share, of, percent } => self.share(share, of, percent),
+        }
+    }
+
+    fn expect(&mut self, pattern: &str) -> Result<()> {
+        let regex = Regex::new(&format!("(?m){pattern}"))?;
+        let mut looked_at = None;
+        self.wait(&format!("the console to match /{pattern}/"), |player| {
+            let length = player.session.console_len();
+            if looked_at.replace(length) == Some(length) {
+                return Ok(false);
+            }
+            let console = player.session.console();
+            let Some(captures) = regex.captures(&console[player.matched..]) else {
+                return Ok(false);
+            };
+            let end = captures.get(0).map_or(0, |whole| whole.end());
+            player.matched += end;
+            for name in regex.capture_names().flatten() {
+                if let Some(text) = captures.name(name) {
+                    player.keep(name, &String::from_utf8_lossy(text.as_bytes()))?;
+                }
+            }
+            Ok(true)
+        })
+    }
+
+    fn keep(&mut self, name: &str, text: &str) -> Result<()> {
+        let before = self
+            .kept
+            .entry(name.to_owned())
+            .or_insert_with(|| text.to_owned());
+        ensure!(
+            before == text,
+            "expected {name} to stay {before}, and it is {text}"
+        );
+        Ok(())
+    }
+
+    fn event(&mut self, kind: &str, vm: Option<&str>, reason: Option<&str>) -> Result<()> {
+        let pattern = Regex::new(reason.unwrap_or(""))?;
+        let of = vm.map_or_else(String::new, |vm| format!(" of {vm}"));
+        let why = reason.map_or_else(String::new, |reason| {
+            format!(" with a reason like /{reason}/")
+        });
+        self.wait(&format!("the event {kind}{of}{why}"), |player| {
+            let found = player
+                .session
+                .events
+                .seen
+                .iter()
+                .enumerate()
+                .position(|(index, event)| {
+                    event.event == kind
+                        && (vm.is_none() || event.vm.as_deref() == vm)
+                        && pattern.is_match(event.reason.as_deref().unwrap_or("").as_bytes())
+                        && !player.met.contains(&index)
+                });
+            player.met.extend(found);
+            Ok(found.is_some())
+        })
+    }
+
+    fn switched_off(&mut self, status: i32) -> Result<()> {
+        self.off = true;
+        let mut ended = None;
+        self.wait("the machine to be off", |player| {
+            ended = player.session.ended()?;
+            Ok(ended.is_some())
+        })?;
+        let code = ended.and_then(|status| status.code());
+        ensure!(
+            code == Some(status),
+            "expected QEMU's exit status {status}, and it is {code:?}"
+        );
+        Ok(())
+    }
+
+    fn share(&self, share: &str, of: &[String], percent: &[f64; 2]) -> Result<()> {
+        let number = |name: &str| -> Result<f64> {
+            let text = self
+                .kept
+                .get(name)
+                .with_context(|| format!("no step has kept {name}"))?;
+            text.parse()
+                .map_err(|_| anyhow!("{name} is no number: {text}"))
+        };
+        let whole = of.iter().map(|name| number(name)).sum::<Result<f64>>()?;
+        let part = 100.0 * number(share)? / whole;
+        let [least, most] = percent;
+        ensure!(
+            (*least..=*most).contains(&part),
+            "expected {share} to be {least} to {most} % of {}, and it is {part:.1} %",
+            of.join(" + ")
+        );
+        Ok(())
+    }
+
+    /// Waits for verdicts: "pass" of every virtual machine named.
+    pub fn verdicts(&mut self, vms: &[String]) -> Result<()> {
+        for vm in vms {
+            self.wait(&format!("the verdict of {vm}"), |player| {
+                Ok(player
+                    .session
+                    .events
+                    .find("test_verdict", Some(vm))
+                    .is_some())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a condition, and meanwhile for everything that ends a test.
+    fn wait(&mut self, what: &str, mut met: impl FnMut(&mut Self) -> Result<bool>) -> Result<()> {
+        loop {
+            // Asked before the condition: what a machine said before it ended counts.
+            let ended = if self.off {
+                None
+            } else {
+                self.session.ended()?
+            };
+            self.session.events.poll();
+            self.check_events()?;
+            if met(self)? {
+                return Ok(());
+            }
+            if let Some(status) = ended {
+                thread::sleep(POLL * 5);
+                self.session.events.poll();
+                self.check_events()?;
+                if met(self)? {
+                    return Ok(());
+                }
+                bail!("expected {what}, but the machine went off ({status})");
+            }
+            if Instant::now() >= self.deadline {
+                bail!("expected {what}, in vain until the time limit");
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// A panic, or a verdict that is not "pass", fails any test.
+    pub fn check_events(&self) -> Result<()> {
+        for event in &self.session.events.seen {
+            let reason = event.reason.as_deref().unwrap_or("no reason given");
+            if event.event == "panic" {
+                bail!("the monitor panicked: {reason}");
+            }
+            if event.event == "test_verdict" && event.verdict.as_deref() != Some("pass") {
+                bail!(
+                    "the guest in {} failed: {reason}",
+                    event.vm.as_deref().unwrap_or("?")
+                );
+            }
+        }
+        Ok(())
+    }
+}
