@@ -150,7 +150,10 @@ macro_rules! read32 {
         // SAFETY: reading a CP0 register changes nothing; the monitor runs in kernel mode.
         unsafe {
             ::core::arch::asm!(
+                ".set push",
+                ".set noat",
                 concat!("mfc0 {0}, $", $register, ", ", $select),
+                ".set pop",
                 out(reg) value,
                 options(nomem, nostack, preserves_flags)
             )
@@ -168,7 +171,10 @@ macro_rules! read64 {
         // SAFETY: reading a CP0 register changes nothing; the monitor runs in kernel mode.
         unsafe {
             ::core::arch::asm!(
+                ".set push",
+                ".set noat",
                 concat!("dmfc0 {0}, $", $register, ", ", $select),
+                ".set pop",
                 out(reg) value,
                 options(nomem, nostack, preserves_flags)
             )
@@ -184,8 +190,11 @@ macro_rules! read64 {
 macro_rules! write32 {
     ($register:literal, $select:literal, $value:expr) => {
         ::core::arch::asm!(
+            ".set push",
+            ".set noat",
             concat!("mtc0 {0}, $", $register, ", ", $select),
             "ehb",
+            ".set pop",
             in(reg) u64::from($value),
             options(nostack, preserves_flags)
         )
@@ -199,8 +208,11 @@ macro_rules! write32 {
 macro_rules! write64 {
     ($register:literal, $select:literal, $value:expr) => {
         ::core::arch::asm!(
+            ".set push",
+            ".set noat",
             concat!("dmtc0 {0}, $", $register, ", ", $select),
             "ehb",
+            ".set pop",
             in(reg) $value,
             options(nostack, preserves_flags)
         )

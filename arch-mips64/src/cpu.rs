@@ -57,8 +57,9 @@ pub unsafe fn enter(start: &CpuStart) -> ! {
     unsafe { disco_cpu_enter(start) }
 }
 
-/// Sets this CPU up to run the monitor and guests: exceptions go to `vectors`, 64-bit addresses in
-/// every mode, `sdbbp` closed, an empty TLB with `wired` entries kept from `tlbwr`, interrupts off.
+/// Sets this CPU up to run the monitor and guests: 64-bit addresses in every mode, `sdbbp` closed,
+/// an empty TLB with `wired` entries kept from `tlbwr`, interrupts off. Exceptions will go to
+/// `vectors` after [`leave_boot_vectors`]; until then the reset code reports them and ends.
 ///
 /// # Safety
 /// `vectors` is a multiple of 4 KiB in unmapped memory and holds exception vectors.
@@ -76,8 +77,16 @@ pub unsafe fn init(vectors: u64, wired: u32) {
         tlb::flush_all();
         cp0::set_wired(wired);
         cp0::set_compare(cp0::count().wrapping_sub(1));
-        cp0::set_status(Status::KX | Status::SX | Status::UX);
     }
+}
+
+/// From here on exceptions of this CPU go to the vectors that [`init`] was told.
+///
+/// # Safety
+/// What the vectors use, KScratch1 above all, is set up.
+pub unsafe fn leave_boot_vectors() {
+    // SAFETY: the vectors are in place, says the caller.
+    unsafe { cp0::set_status(cp0::status() - Status::BEV) };
 }
 
 /// Virtual address of the instruction that asks.
@@ -85,7 +94,9 @@ pub unsafe fn init(vectors: u64, wired: u32) {
 pub fn program_counter() -> u64 {
     let address: u64;
     // SAFETY: adds to the program counter, nothing else.
-    unsafe { asm!("lapc {0}, .", out(reg) address, options(nomem, nostack, preserves_flags)) };
+    unsafe {
+        asm!(".set push", ".set noat", "lapc {0}, .", ".set pop", out(reg) address, options(nomem, nostack, preserves_flags))
+    };
     address
 }
 
@@ -107,7 +118,9 @@ pub unsafe fn publish_code(start: u64, len: u64) {
     let mut address = start;
     while address < start + len {
         // SAFETY: the caller's range.
-        unsafe { asm!("synci 0({0})", in(reg) address, options(nostack)) };
+        unsafe {
+            asm!(".set push", ".set noat", "synci 0({0})", ".set pop", in(reg) address, options(nostack))
+        };
         address += STEP;
     }
     // SAFETY: orders memory accesses.

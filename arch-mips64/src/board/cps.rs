@@ -13,12 +13,20 @@ const GCR_CPC_BASE: u64 = 0x88;
 const ENABLE: u64 = 1;
 /// Physical address at which the cluster power controller is put.
 const CPC: u64 = 0x1bde_0000;
+/// Configuration of the core: its number of virtual processors less 1, in 10 bits.
+const GCR_CORE_CONFIG: u64 = 0x2010;
 /// Virtual processors to start, one bit each.
 const CPC_VP_RUN: u64 = 0x2028;
 
 fn gcr() -> Registers {
     // SAFETY: on a machine of 2 CPUs and more the coherence manager answers here.
     unsafe { Registers::at(GCR) }
+}
+
+/// CPUs of the machine. Where there is no coherence manager, nothing drives the bus at this
+/// address, and the answer is 1.
+pub fn cpu_count() -> usize {
+    (gcr().read64(GCR_CORE_CONFIG) as usize & 0x3ff) + 1
 }
 
 /// Maps the interrupt controller and the power controller. Only with 2 CPUs and more.

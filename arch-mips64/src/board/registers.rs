@@ -49,6 +49,11 @@ impl Registers {
         self.pointer(offset).write(value)
     }
 
+    /// Reads the 64-bit word at `offset`, a multiple of 8.
+    pub fn read64(self, offset: u64) -> u64 {
+        self.pointer(offset).read()
+    }
+
     /// Writes the 64-bit word at `offset`, a multiple of 8.
     pub fn write64(self, offset: u64, value: u64) {
         self.pointer(offset).write(value)

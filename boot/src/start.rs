@@ -1,0 +1,111 @@
+//! Starts every CPU in its node's copy of the monitor.
+
+use crate::{fatal, idle, image, log};
+use core::ptr;
+use core::sync::atomic::{AtomicU32, Ordering};
+use disco_arch::board::{cps, interrupts, XKPHYS_CACHED};
+use disco_arch::cpu::{self, CpuStart};
+use disco_arch::trap;
+use disco_flash::{DescriptionView, CPUS_MAX};
+use disco_kernel::machine::layout::{MachineLayout, MAILBOX};
+use spin::Once;
+
+/// Bytes of a CPU's private block.
+pub const BLOCK_LEN: u64 = 64 << 10;
+/// TLB entries that `tlbwr` never replaces.
+const WIRED: u32 = 1;
+/// How long CPU 0 waits for another to start, in ticks of Count: 3 seconds.
+const PATIENCE: u32 = 500_000_000;
+
+/// What all CPUs know about the machine.
+pub struct Machine {
+    /// Memory and CPUs by node.
+    pub layout: MachineLayout,
+    /// What the flash says.
+    pub description: DescriptionView<'static>,
+}
+
+static MACHINE: Once<Machine> = Once::new();
+/// CPUs that have reached [`cpu_main`], one bit each.
+static RUNNING: AtomicU32 = AtomicU32::new(0);
+
+/// One CPU's entry of the mailbox, as the reset code reads it.
+#[repr(C)]
+struct Mail {
+    code: u64,
+    argument: u64,
+}
+
+/// Copies the code into every node and starts the CPUs one after the other, this one last.
+pub fn run(layout: MachineLayout, description: DescriptionView<'static>) -> ! {
+    let machine = MACHINE.call_once(|| Machine {
+        layout,
+        description,
+    });
+    let layout = &machine.layout;
+    let mut starts = [CpuStart::default(); CPUS_MAX];
+    for (number, node) in layout.nodes().iter().enumerate() {
+        let distance = match number {
+            0 => 0,
+            // SAFETY: this is node 0's copy, and the layout has set the memory aside.
+            _ => unsafe { image::copy_code(node.code) },
+        };
+        for cpu in node.cpus() {
+            starts[cpu] = CpuStart {
+                stack_top: XKPHYS_CACHED | layout.cpus()[cpu].stack.end.0,
+                per_cpu: XKPHYS_CACHED | layout.cpus()[cpu].block.start.0,
+                function: (cpu_main as *const () as u64).wrapping_add(distance),
+                argument: cpu as u64,
+            };
+        }
+    }
+    for (cpu, start) in starts.iter().enumerate().take(layout.cpus().len()).skip(1) {
+        start_cpu(cpu, start);
+    }
+    // SAFETY: the stack is CPU 0's own, and `cpu_main` takes a CPU's number.
+    unsafe { cpu::enter(&starts[0]) }
+}
+
+/// Starts CPU `cpu` and waits until it has taken `start`.
+fn start_cpu(cpu: usize, start: &CpuStart) {
+    let mailbox = (XKPHYS_CACHED | MAILBOX.0) as *mut Mail;
+    let mail = Mail {
+        code: cpu::enter_address(),
+        argument: ptr::from_ref(start) as u64,
+    };
+    // SAFETY: the mailbox has an entry for every CPU, and nobody reads this one before the CPU
+    // is started.
+    unsafe { mailbox.add(cpu).write_volatile(mail) };
+    core::sync::atomic::fence(Ordering::SeqCst);
+    cps::start(cpu);
+    let begin = disco_arch::cp0::count();
+    while RUNNING.load(Ordering::Acquire) & 1 << cpu == 0 {
+        if disco_arch::cp0::count().wrapping_sub(begin) > PATIENCE {
+            fatal!("CPU {cpu} does not start. Has QEMU fewer CPUs (`-smp`) than the description?");
+        }
+        core::hint::spin_loop();
+    }
+}
+
+/// Where a CPU begins in its node's code, on its own stack.
+extern "C" fn cpu_main(cpu: usize) -> ! {
+    let Some(machine) = MACHINE.get() else {
+        fatal!("CPU {cpu} has started before the machine was laid out");
+    };
+    let node = machine.layout.cpus()[cpu].node;
+    // SAFETY: this is the copy of the vectors beside this code. They are not used yet.
+    unsafe { cpu::init(trap::vectors_address(), WIRED) };
+    interrupts::init_cpu(cpu);
+    log!(
+        "cpu {cpu}: node {node}, code at {:#018x}",
+        cpu::program_counter() & !XKPHYS_CACHED
+    );
+    RUNNING.fetch_or(1 << cpu, Ordering::AcqRel);
+    if cpu == 0 {
+        let all = (1u32 << machine.layout.cpus().len()) - 1;
+        if RUNNING.load(Ordering::Acquire) != all {
+            fatal!("not every CPU is running");
+        }
+    }
+    idle(cpu)
+}
