@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod children;
 mod cli;
 mod description;
 mod doctor;
@@ -27,8 +28,8 @@ fn main() -> ExitCode {
     let installer = Installer {
         install: !cli.no_install,
     };
-    match act(cli.action, &installer) {
-        Ok(()) => ExitCode::SUCCESS,
+    match children::end_with_us().and_then(|()| act(cli.action, &installer)) {
+        Ok(status) => status,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -36,21 +37,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn act(action: Action, installer: &Installer) -> Result<()> {
+fn act(action: Action, installer: &Installer) -> Result<ExitCode> {
     match action {
-        Action::Doctor(args) => {
-            doctor::run(args.json);
-            Ok(())
-        }
-        Action::Build(args) => build(&args, installer),
-        Action::Flash(args) => write_flash(args, installer),
-        Action::Run(args) => run(args, installer),
-        Action::Test(args) => test::run(&args.filters, args.list, installer),
+        Action::Doctor(args) => doctor::run(args.json),
+        Action::Build(args) => build(&args, installer)?,
+        Action::Flash(args) => write_flash(args, installer)?,
+        Action::Run(args) => run(args, installer)?,
+        // Its last line is the count: failures were told before, and show in the status.
+        Action::Test(args) => return test::run(&args.filters, args.list, installer),
         Action::Bench(_) => anyhow::bail!("not there yet"),
-        Action::Sizes => sizes(installer),
-        Action::Fmt => lint::format(false),
-        Action::Lint => lint::lint(),
+        Action::Sizes => sizes(installer)?,
+        Action::Fmt => lint::format(false)?,
+        Action::Lint => lint::lint()?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn build(args: &BuildArgs, installer: &Installer) -> Result<()> {

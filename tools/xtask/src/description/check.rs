@@ -8,7 +8,7 @@ use disco_abi::{COMMAND_LINE_MAX, NAME_MAX};
 use disco_flash::{CPUS_MAX, VMS_MAX};
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 /// The least memory that Linux boots in.
@@ -200,7 +200,8 @@ impl Checker<'_> {
     fn guest(&self, value: &Spanned<String>) -> Checked<Guest> {
         let text = value.get_ref();
         if text.contains('/') || text.ends_with(".elf") {
-            let path = self.folder.join(text);
+            // Through the components: without the `.` of `./guest.elf`.
+            let path: PathBuf = self.folder.join(text).components().collect();
             let wrong = |why: &dyn Display| {
                 self.wrong(
                     value,

@@ -5,6 +5,7 @@ pub mod feed;
 pub mod qemu;
 
 use crate::build::{guests, monitor};
+use crate::children::Guarded;
 use crate::description::Machine;
 use crate::flash::{Flash, Hardware};
 use crate::paths;
@@ -17,7 +18,7 @@ use rustix::termios::{tcgetattr, tcsetattr, OptionalActions, Termios};
 use std::fs;
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, ChildStdout, ExitStatus, Stdio};
+use std::process::{ChildStderr, ChildStdout, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -110,25 +111,33 @@ impl Drop for TerminalKeeper {
 /// QEMU has the terminal and makes it raw: every key, Ctrl-C too, goes to the machine.
 fn run_on_terminal(board: &Board) -> Result<ExitStatus> {
     let _keeper = TerminalKeeper::keep();
-    let mut child = start(board, Stdio::inherit(), Stdio::inherit())?;
-    let warnings = child.stderr.take().map(pass_warnings);
-    let status = child.wait()?;
+    let mut command = board.command();
+    command.stderr(Stdio::piped());
+    let mut machine = Guarded::start(&mut command)?;
+    let warnings = machine.child().stderr.take().map(pass_warnings);
+    let status = machine.child().wait()?;
     finish(warnings);
     Ok(status)
 }
 
 fn run_on_pipe(board: &Board, events: &mut Events) -> Result<ExitStatus> {
-    let mut child = start(board, Stdio::piped(), Stdio::piped())?;
-    let warnings = child.stderr.take().map(pass_warnings);
+    let mut command = board.command();
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut machine = Guarded::start_group(&mut command)?;
+    let warnings = machine.child().stderr.take().map(pass_warnings);
     let printed = Arc::new(Mutex::new(Instant::now()));
-    let output = child
+    let output = machine
+        .child()
         .stdout
         .take()
         .map(|stdout| pass_output(stdout, Arc::clone(&printed)));
-    let mut feed = child.stdin.take().map(Feed::start);
+    let mut feed = machine.child().stdin.take().map(Feed::start);
     let started = Instant::now();
     let status = loop {
-        if let Some(status) = child.try_wait()? {
+        if let Some(status) = machine.ended()? {
             break status;
         }
         events.poll();
@@ -144,16 +153,6 @@ fn run_on_pipe(board: &Board, events: &mut Events) -> Result<ExitStatus> {
     finish(output);
     finish(warnings);
     Ok(status)
-}
-
-fn start(board: &Board, stdin: Stdio, stdout: Stdio) -> Result<Child> {
-    board
-        .command()
-        .stdin(stdin)
-        .stdout(stdout)
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot start {}", qemu::PROGRAM))
 }
 
 /// Whether every virtual machine that is started at boot takes input, or never will.

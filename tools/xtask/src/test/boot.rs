@@ -1,9 +1,10 @@
 //! Runs one test of the manifest.
 
 use super::manifest::Test;
-use super::session::{Group, Session};
+use super::session::Session;
 use super::steps::Player;
 use crate::build::monitor::Image;
+use crate::children::{limited, Guarded};
 use crate::flash::Flash;
 use crate::paths;
 use crate::process::last_lines;
@@ -101,16 +102,15 @@ fn run_xtask(test: &Test, arguments: &[String]) -> Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(arguments).current_dir(paths::root());
     let seconds = test.timeout + GRACE;
-    let mut group = Group::start(
-        &command,
-        seconds,
-        Stdio::null(),
-        output.try_clone()?.into(),
-        output.into(),
-    )?;
+    let mut command = limited(&command, seconds);
+    command
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output);
+    let mut program = Guarded::start_group(&mut command)?;
     let deadline = Instant::now() + Duration::from_secs(test.timeout);
     let status = loop {
-        if let Some(status) = group.ended()? {
+        if let Some(status) = program.ended()? {
             break status;
         }
         ensure!(

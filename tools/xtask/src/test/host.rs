@@ -1,6 +1,6 @@
 //! Runs the tests that need no machine: those of the crates that compile for the host.
 
-use super::session::Group;
+use crate::children::{limited, Guarded};
 use crate::paths;
 use crate::process::{self, last_lines};
 use anyhow::{bail, Context, Result};
@@ -118,15 +118,14 @@ impl Suite {
             command.arg("--exact").args(tests);
         }
         let seconds = LIMIT.as_secs();
-        let mut group = Group::start(
-            &command,
-            seconds,
-            Stdio::null(),
-            output.try_clone()?.into(),
-            output.into(),
-        )?;
+        let mut command = limited(&command, seconds);
+        command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        let mut program = Guarded::start_group(&mut command)?;
         let started = Instant::now();
-        while group.ended()?.is_none() {
+        while program.ended()?.is_none() {
             if started.elapsed() > LIMIT {
                 bail!(
                     "{}: not done within {seconds} s\n{}",

@@ -11,8 +11,9 @@ use crate::description::Guest;
 use crate::paths;
 use crate::process::last_lines;
 use crate::setup::{self, Need};
-use anyhow::{bail, Result};
+use anyhow::Result;
 use manifest::Test;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 use std::thread;
@@ -43,7 +44,7 @@ impl Tally {
 }
 
 /// Runs the tests whose names contain one of `filters`, or all, or lists them.
-pub fn run(filters: &[String], list: bool, installer: &setup::Installer) -> Result<()> {
+pub fn run(filters: &[String], list: bool, installer: &setup::Installer) -> Result<ExitCode> {
     let selected = |name: &str| {
         filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
     };
@@ -56,7 +57,6 @@ pub fn run(filters: &[String], list: bool, installer: &setup::Installer) -> Resu
     // Whoever names boot tests in full need not wait for the host tests to compile.
     let named = |filter: &String| manifest.iter().any(|test| test.name == *filter);
     let only_boot = !filters.is_empty() && filters.iter().all(named);
-    session::end_with_us()?;
     let tally = Tally::default();
     if !only_boot {
         host_tests(&selected, list, &tally);
@@ -65,23 +65,25 @@ pub fn run(filters: &[String], list: bool, installer: &setup::Installer) -> Resu
         for test in &boot {
             println!("{}: {}", test.name, test.about);
         }
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     if !boot.is_empty() {
         boot_tests(&boot, installer, &tally)?;
     }
     let (passed, failed) = (tally.passed.into_inner(), tally.failed.into_inner());
-    println!("{passed} passed, {failed} failed");
     if passed + failed == 0 {
-        bail!(
+        eprintln!(
             "no test matches {}: see cargo xtask test --list",
             filters.join(" ")
         );
     }
-    if failed > 0 {
-        bail!("{failed} of {} tests failed", passed + failed);
-    }
-    Ok(())
+    println!("{passed} passed, {failed} failed");
+    let success = failed == 0 && passed > 0;
+    Ok(if success {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn host_tests(selected: &dyn Fn(&str) -> bool, list: bool, tally: &Tally) {
