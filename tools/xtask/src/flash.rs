@@ -128,3 +128,76 @@ impl Hardware {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Flash, Hardware};
+    use crate::build::monitor::Image;
+    use disco_flash::{Description, CHECKED_FROM, DESCRIPTION_MAGIC, FLASH_SIZE, NONE, RESET_SIZE};
+    use proptest::prelude::*;
+    use zerocopy::IntoBytes;
+
+    fn description(cpus: u32, memory: u64) -> Vec<u8> {
+        let description = Description {
+            magic: DESCRIPTION_MAGIC,
+            cpus: cpus.into(),
+            nodes: 1.into(),
+            memory: memory.into(),
+            overcommit: 0.into(),
+            console: NONE.into(),
+            vm_count: 0.into(),
+            file_count: 0.into(),
+            payload_address: 0.into(),
+            payload_len: 0.into(),
+        };
+        description.as_bytes().to_vec()
+    }
+
+    fn flash(cpus: u32, memory: u64) -> Vec<u8> {
+        let monitor = Image {
+            reset: vec![1; 100],
+            bytes: vec![2; 1600],
+            bss: 32,
+            load_address: 0x9800_0000_8000_0000,
+            entry: 0x9800_0000_8000_0010,
+        };
+        Flash::assemble(&monitor, &description(cpus, memory), Vec::new())
+            .unwrap()
+            .image
+    }
+
+    #[test]
+    fn the_hardware_reads_back() {
+        let image = flash(4, 256 << 20);
+        assert_eq!(image.len(), FLASH_SIZE);
+        let hardware = Hardware::of_image(&image).unwrap();
+        assert_eq!((hardware.cpus, hardware.memory), (4, 256 << 20));
+    }
+
+    #[test]
+    fn impossible_hardware_is_not_believed() {
+        assert_eq!(Hardware::of_image(&flash(17, 256 << 20)), None);
+        assert_eq!(Hardware::of_image(&flash(1, 1 << 40)), None);
+        assert_eq!(Hardware::of_image(&flash(1, (256 << 20) + 1)), None);
+        assert_eq!(Hardware::of_image(&[0xff; 100]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_checksum_finds_any_damaged_byte(place in CHECKED_FROM..FLASH_SIZE, flip in 1_u8..) {
+            let mut image = flash(1, 64 << 20);
+            let sum = |image: &[u8]| crc32fast::hash(&image[CHECKED_FROM..]);
+            let written = u32::from_be_bytes(image[RESET_SIZE + 12..][..4].try_into().unwrap());
+            prop_assert_eq!(sum(&image), written);
+            image[place] ^= flip;
+            prop_assert_ne!(sum(&image), written);
+        }
+
+        #[test]
+        fn any_header_is_read_without_a_panic(header in proptest::collection::vec(any::<u8>(), 48)) {
+            let mut image = flash(1, 64 << 20);
+            image[RESET_SIZE + 8..][..48].copy_from_slice(&header);
+            let _ = Hardware::of_image(&image);
+        }
+    }
+}

@@ -84,3 +84,35 @@ pub fn loadable_part(elf: &[u8]) -> Result<Vec<u8>> {
     kept[0x3c..0x40].fill(0);
     Ok(kept)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{fixed_text, loadable_part, Payload};
+    use disco_flash::PAYLOAD_ALIGN;
+
+    #[test]
+    fn the_same_file_travels_once() {
+        let mut payload = Payload::default();
+        assert_eq!(payload.add("linux", &[1; 10]).unwrap(), 0);
+        assert_eq!(payload.add("initramfs", &[2; 20]).unwrap(), 1);
+        assert_eq!(payload.add("linux", &[1; 10]).unwrap(), 0);
+        assert_eq!(payload.files[1].offset.get(), PAYLOAD_ALIGN as u64);
+        assert_eq!(payload.bytes.len(), PAYLOAD_ALIGN + 20);
+    }
+
+    #[test]
+    fn long_names_keep_their_end() {
+        assert_eq!(&fixed_text::<8>("abc"), b"abc\0\0\0\0\0");
+        assert_eq!(&fixed_text::<8>("/very/long.elf"), b"ong.elf\0");
+    }
+
+    #[test]
+    fn what_is_no_guest_is_refused() {
+        assert!(loadable_part(b"").is_err());
+        assert!(loadable_part(&[0x7f; 200]).is_err());
+        // A little-endian 64-bit header.
+        let mut header = [0; 64];
+        header[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1]);
+        assert!(loadable_part(&header).is_err());
+    }
+}

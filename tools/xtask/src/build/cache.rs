@@ -72,7 +72,10 @@ pub fn folder(kind: &str, key: Key, build: impl FnOnce(&Path) -> Result<()>) -> 
         let building = cache.join(format!("{name}.building"));
         let _ = fs::remove_dir_all(&building);
         fs::create_dir_all(&building)?;
-        build(&building)?;
+        if let Err(error) = build(&building) {
+            let _ = fs::remove_dir_all(&building);
+            return Err(error);
+        }
         fs::rename(&building, &ready)?;
     }
     let _ = fs::remove_file(cache.join(format!("{name}.lock")));

@@ -6,6 +6,8 @@ mod encode;
 mod error;
 mod read;
 pub mod size;
+#[cfg(test)]
+mod tests;
 
 pub use error::Wrong;
 

@@ -99,9 +99,9 @@ fn host_tests(selected: &dyn Fn(&str) -> bool, list: bool, tally: &Tally) {
             .cloned()
             .collect();
         if list {
-            tests
-                .iter()
-                .for_each(|test| println!("{}", suite.full_name(test)));
+            tests.iter().for_each(|test| {
+                println!("{}: host test of {}", suite.full_name(test), suite.package)
+            });
         } else if !tests.is_empty() {
             run_suite(suite, &tests, tally);
         }
