@@ -5,4 +5,5 @@ pub mod address;
 pub mod console;
 pub mod events;
 pub mod machine;
+pub mod schedule;
 pub mod vm;

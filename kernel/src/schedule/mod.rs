@@ -1,0 +1,69 @@
+//! The scheduler: which virtual CPU runs on which CPU, and when.
+//!
+//! Every virtual CPU that is not off has a *home*, one CPU, which alone owns its run state in
+//! its [`RunQueue`]. All other CPUs only post to it. There is no lock.
+//!
+//! # Posting, and why no wake-up is lost
+//!
+//! [`Scheduler::post`] does, in this order:
+//! 1. set bits in the virtual CPU's posted word,
+//! 2. read its home,
+//! 3. set its bit in the home's inbox;
+//!
+//! then the caller sends the home an inter-processor interrupt. The home does, in this order:
+//! 1. acknowledge the interrupt,
+//! 2. empty its inbox ([`RunQueue::turn`]),
+//! 3. look at the posted word of each virtual CPU that was in it.
+//!
+//! A virtual CPU is declared waiting by its home only ([`RunQueue::wait`]), and only if its
+//! posted word is 0 then. A bit set after that look has its inbox bit and its interrupt still
+//! to come; a bit set before is seen. An inbox bit says no more than "look at this one": to set
+//! it twice, or for one that is not here, does no harm. A CPU that finds one whose home is
+//! another CPU by now passes the bit on, so a poster that read the home just before it changed
+//! is not lost either; an arrival is nothing but an inbox bit for one whose home is here. A CPU
+//! idles with its interrupts so set that one that is already pending ends its `wait`
+//! instruction.
+//!
+//! # Moving
+//!
+//! Idle CPUs advertise themselves in a bitmap. A CPU with more to run than one claims an idle
+//! CPU (one of its own node first) at its scheduling points by clearing its bit, and gives a
+//! ready virtual CPU away: state to memory ([`Local::leave`]), home changed, inbox bit,
+//! interrupt. Nobody else changes a home, so a virtual CPU that wakes returns to the CPU it
+//! last ran on.
+//!
+//! # Fairness
+//!
+//! The ready virtual CPU with the least virtual run time runs, for at most a time slice while
+//! others are ready. One that wakes has at most [`Times::credit`] of advantage over those that
+//! ran meanwhile, and preempts one that is ahead of it by [`Times::preempt`].
+//!
+//! All times are ticks of Count, extended to 64 bits by the caller so that they never wrap.
+
+mod post;
+mod queue;
+mod set;
+mod turn;
+
+pub use post::{Mailbox, Scheduler, POSTED_STOP};
+pub use queue::{Counters, QueueFailure, RunQueue, State, Times};
+pub use set::VcpuSet;
+pub use turn::{Local, Turn};
+
+/// Most virtual CPUs of all virtual machines together.
+pub const VCPUS_MAX: usize = 128;
+/// Most CPUs.
+pub const CPUS_MAX: usize = disco_flash::CPUS_MAX;
+
+/// The number of a virtual CPU among those of all virtual machines, below [`VCPUS_MAX`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct VcpuId(pub u16);
+
+/// The number of a CPU, below [`CPUS_MAX`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct CpuId(pub u8);
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
