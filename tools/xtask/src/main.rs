@@ -1,6 +1,7 @@
 //! `cargo xtask`: builds, runs and tests Disco.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod build;
 mod children;
 mod cli;
@@ -45,7 +46,7 @@ fn act(action: Action, installer: &Installer) -> Result<ExitCode> {
         Action::Run(args) => run(args, installer)?,
         // Its last line is the count: failures were told before, and show in the status.
         Action::Test(args) => return test::run(&args.filters, args.list, installer),
-        Action::Bench(_) => anyhow::bail!("not there yet"),
+        Action::Bench(args) => bench::run(args.json.as_deref(), installer)?,
         Action::Sizes => sizes(installer)?,
         Action::Fmt => lint::format(false)?,
         Action::Lint => lint::lint()?,

@@ -3,6 +3,7 @@
 pub mod events;
 pub mod feed;
 pub mod qemu;
+pub mod session;
 
 use crate::build::{guests, monitor};
 use crate::children::Guarded;

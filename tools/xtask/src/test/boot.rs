@@ -1,7 +1,6 @@
 //! Runs one test of the manifest.
 
 use super::manifest::Test;
-use super::session::Session;
 use super::steps::Player;
 use crate::build::monitor::Image;
 use crate::children::{limited, Guarded};
@@ -9,6 +8,7 @@ use crate::flash::Flash;
 use crate::paths;
 use crate::process::last_lines;
 use crate::run::qemu::Board;
+use crate::run::session::Session;
 use anyhow::{bail, ensure, Context, Result};
 use regex::Regex;
 use std::fs::{self, File};
@@ -58,12 +58,8 @@ fn run_machine(test: &Test, monitor: &Image) -> Result<()> {
     image.write(&flash)?;
     let board = Board::of_image(&flash, file(test, "events.log"), test.qemu.clone())?;
     let seconds = test.timeout + GRACE;
-    let mut session = Session::start(
-        &board,
-        seconds,
-        &file(test, "console.log"),
-        &file(test, "qemu.log"),
-    )?;
+    let logs = paths::target().join("test").join(&test.name);
+    let mut session = Session::start(&board.command(), &board.events, seconds, &logs)?;
     let deadline = Instant::now() + Duration::from_secs(test.timeout);
     let mut player = Player::new(&mut session, deadline);
     player.play(&test.steps)?;

@@ -3,7 +3,6 @@
 mod boot;
 mod host;
 mod manifest;
-mod session;
 mod steps;
 
 use crate::build::{guests, monitor};

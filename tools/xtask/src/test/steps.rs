@@ -1,7 +1,7 @@
 //! Carries out a test's steps on a running machine.
 
 use super::manifest::Step;
-use super::session::Session;
+use crate::run::session::Session;
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use regex::bytes::Regex;
 use std::collections::BTreeMap;

@@ -1,13 +1,12 @@
-//! A machine under test: its console, its events, and its end.
+//! A machine that a program watches: its console, its events, and its end.
 
+use super::events::Events;
 use crate::children::{limited, Guarded};
-use crate::run::events::Events;
-use crate::run::qemu::Board;
 use anyhow::Result;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -21,16 +20,16 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts `board` for at most `seconds`; what it prints goes to `console_log`, what QEMU says
-    /// to `qemu_log`.
-    pub fn start(board: &Board, seconds: u64, console_log: &Path, qemu_log: &Path) -> Result<Self> {
-        File::create(&board.events)?;
-        let log = File::create(console_log)?;
-        let mut command = limited(&board.command(), seconds);
+    /// Starts QEMU for at most `seconds`. What its console prints goes to `logs`.console.log, its
+    /// own words to `logs`.qemu.log, and its events are in `events`.
+    pub fn start(qemu: &Command, events: &Path, seconds: u64, logs: &Path) -> Result<Self> {
+        File::create(events)?;
+        let log = File::create(logs.with_extension("console.log"))?;
+        let mut command = limited(qemu, seconds);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(File::create(qemu_log)?);
+            .stderr(File::create(logs.with_extension("qemu.log"))?);
         let mut machine = Guarded::start_group(&mut command)?;
         let console = Arc::new(Mutex::new(Vec::new()));
         if let Some(output) = machine.child().stdout.take() {
@@ -38,11 +37,12 @@ impl Session {
             thread::spawn(move || collect(output, log, &console));
         }
         let input = machine.child().stdin.take();
+        let events = Events::follow(events.to_path_buf());
         Ok(Self {
             machine,
             input,
             console,
-            events: Events::follow(board.events.clone()),
+            events,
         })
     }
 

@@ -1,0 +1,70 @@
+//! `cargo xtask bench`: the same Linux with the same commands on the bare board and as the only
+//! guest, both with counted instructions, where a nanosecond is an instruction and every run
+//! gives the same figures.
+
+mod report;
+mod sides;
+
+use crate::build::{linux, monitor};
+use crate::setup::{Installer, Need};
+use anyhow::Result;
+use report::Report;
+use std::path::Path;
+use std::thread;
+
+/// Phases that the guest's `bench` command knows, with what they do and the ratio we want.
+const PHASES: &[Phase] = &[
+    Phase {
+        name: "boot",
+        about: "boot to shell",
+        goal: None,
+    },
+    Phase {
+        name: "pipes",
+        about: "100 x busybox true | cat",
+        goal: Some(2.0),
+    },
+    Phase {
+        name: "dd",
+        about: "100k system calls of dd",
+        goal: Some(1.6),
+    },
+    Phase {
+        name: "loop",
+        about: "compute-bound shell loop",
+        goal: Some(1.02),
+    },
+];
+
+/// Something that is measured.
+#[derive(Clone, Copy)]
+struct Phase {
+    name: &'static str,
+    about: &'static str,
+    /// The most that the guest may take for what the board takes 1 for.
+    goal: Option<f64>,
+}
+
+/// Measures both sides and prints them; `json` keeps the figures.
+pub fn run(json: Option<&Path>, installer: &Installer) -> Result<()> {
+    let mut needs = vec![Need::Emulator];
+    needs.extend(Need::MONITOR);
+    needs.extend(Need::LINUX);
+    let toolchain = installer.provide(&needs)?;
+    let image = monitor::Image::build(&toolchain)?;
+    linux::build_guest()?;
+    linux::build_native()?;
+    // Counted instructions do not depend on what else the host does.
+    let (native, guest) = thread::scope(|scope| {
+        let native = scope.spawn(sides::native);
+        let guest = sides::guest(&image);
+        (native.join(), guest)
+    });
+    let native = native.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let report = Report::new(&native, &guest?)?;
+    print!("{}", report.table());
+    match json {
+        Some(path) => report.write(path),
+        None => Ok(()),
+    }
+}
