@@ -1,0 +1,455 @@
+//! What can be typed at the prompt.
+
+use core::fmt::{self, Display, Formatter, Write};
+
+/// How a listing is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Aligned columns for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A command. `V` says which virtual machine: by its name as typed, or by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command<V> {
+    /// Says what can be typed; about one command only, where one is named.
+    Help(Option<&'static Entry>),
+    /// Lists the virtual machines.
+    VmList(Format),
+    /// Shows one virtual machine and its virtual CPUs.
+    VmInfo(V, Format),
+    /// Attaches the terminal to a virtual machine.
+    VmConsole(V),
+    /// Ends a virtual machine.
+    VmStop(V),
+    /// Starts a virtual machine that has ended.
+    VmStart(V),
+    /// Lists the machine's CPUs.
+    Cpus(Format),
+    /// Shows where the machine's memory is.
+    Mem(Format),
+    /// Shows the monitor's counters.
+    Stats(Format),
+    /// Audits the monitor's invariants.
+    Check(Format),
+    /// Ends the machine.
+    PowerOff,
+}
+
+impl<V> Command<V> {
+    /// The same command with the virtual machine named in another way.
+    pub fn with_vm<W, E>(self, resolve: impl FnOnce(V) -> Result<W, E>) -> Result<Command<W>, E> {
+        Ok(match self {
+            Self::Help(entry) => Command::Help(entry),
+            Self::VmList(format) => Command::VmList(format),
+            Self::VmInfo(vm, format) => Command::VmInfo(resolve(vm)?, format),
+            Self::VmConsole(vm) => Command::VmConsole(resolve(vm)?),
+            Self::VmStop(vm) => Command::VmStop(resolve(vm)?),
+            Self::VmStart(vm) => Command::VmStart(resolve(vm)?),
+            Self::Cpus(format) => Command::Cpus(format),
+            Self::Mem(format) => Command::Mem(format),
+            Self::Stats(format) => Command::Stats(format),
+            Self::Check(format) => Command::Check(format),
+            Self::PowerOff => Command::PowerOff,
+        })
+    }
+}
+
+/// What may follow a command's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    Nothing,
+    Json,
+    Vm,
+    VmAndJson,
+    Words,
+}
+
+impl Takes {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Nothing => "",
+            Self::Json => " [--json]",
+            Self::Vm => " NAME",
+            Self::VmAndJson => " NAME [--json]",
+            Self::Words => " [COMMAND]",
+        }
+    }
+}
+
+/// One command of the table behind parser, help and completion.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entry {
+    first: &'static str,
+    /// The second word, or nothing.
+    second: &'static str,
+    takes: Takes,
+    help: &'static str,
+    more: &'static str,
+}
+
+const fn entry(
+    first: &'static str,
+    second: &'static str,
+    takes: Takes,
+    help: &'static str,
+    more: &'static str,
+) -> Entry {
+    Entry {
+        first,
+        second,
+        takes,
+        help,
+        more,
+    }
+}
+
+const HELP: usize = 0;
+static ENTRIES: [Entry; 11] = [
+    entry("help", "", Takes::Words, "this list, or more about one command", ""),
+    entry("vm", "list", Takes::Json, "every virtual machine: state, memory, CPU time", ""),
+    entry("vm", "info", Takes::VmAndJson, "one virtual machine and its virtual CPUs", ""),
+    entry("vm", "console", Takes::Vm, "attach this terminal to a virtual machine",
+        "What it printed meanwhile is shown first. Ctrl-] leaves; Ctrl-] twice at once sends Ctrl-].\n"),
+    entry("vm", "stop", Takes::Vm, "end a virtual machine and free its memory",
+        "It ends at once, as if its power was cut. `vm start` starts it anew.\n"),
+    entry("vm", "start", Takes::Vm, "start a virtual machine that has ended", ""),
+    entry("cpus", "", Takes::Json, "each CPU: its node, its code's address, what it runs", ""),
+    entry("mem", "", Takes::Json, "each node's memory and what it is used for", ""),
+    entry("stats", "", Takes::Json, "counters of every CPU and virtual machine", ""),
+    entry("check", "", Takes::Json, "audit the monitor's invariants", ""),
+    entry("poweroff", "", Takes::Nothing, "end every virtual machine and the machine", ""),
+];
+
+impl Display for Entry {
+    /// How the command is typed.
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        out.write_str(self.first)?;
+        if !self.second.is_empty() {
+            write!(out, " {}", self.second)?;
+        }
+        out.write_str(self.takes.text())
+    }
+}
+
+/// Why a line is no command. It displays as what a person needs to correct it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParseError<'a> {
+    /// There is no such command: its words as far as they were looked at.
+    Unknown(&'a str, &'a str),
+    /// A name has to follow.
+    NameMissing(&'static Entry),
+    /// This word is too much.
+    TooMuch(&'static Entry, &'a str),
+}
+
+impl Display for ParseError<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Unknown(first, second) => {
+                let space = if second.is_empty() { "" } else { " " };
+                write!(out, "no command `{first}{space}{second}`; ")?;
+                match closest(first, second) {
+                    Some(entry) => write!(out, "did you mean `{entry}`? "),
+                    None if first == "vm" => {
+                        out.write_str("`vm` needs list, info, console, stop or start; ")
+                    }
+                    None => Ok(()),
+                }?;
+                out.write_str("`help` lists the commands")
+            }
+            Self::NameMissing(entry) => write!(
+                out,
+                "`{} {}` needs the name of a virtual machine: `{entry}`; `vm list` shows the names",
+                entry.first, entry.second
+            ),
+            Self::TooMuch(entry, word) => {
+                write!(out, "`{word}` is too much here; the command is `{entry}`")
+            }
+        }
+    }
+}
+
+/// Parses a line; nothing for an empty one.
+pub fn parse(line: &str) -> Result<Option<Command<&str>>, ParseError<'_>> {
+    let mut words = line.split_ascii_whitespace();
+    let Some(first) = words.next() else {
+        return Ok(None);
+    };
+    let mut rest = words.clone();
+    let second = rest.next().unwrap_or("");
+    let found = ENTRIES.iter().position(|entry| {
+        entry.first == first && (entry.second.is_empty() || entry.second == second)
+    });
+    let Some(index) = found else {
+        let second = if first == "vm" { second } else { "" };
+        return Err(ParseError::Unknown(first, second));
+    };
+    let entry = &ENTRIES[index];
+    if !entry.second.is_empty() {
+        words = rest;
+    }
+    if entry.takes == Takes::Words {
+        return help_about(words);
+    }
+    let mut name = None;
+    let mut format = Format::Text;
+    for word in words {
+        match entry.takes {
+            Takes::Json | Takes::VmAndJson if word == "--json" => format = Format::Json,
+            Takes::Vm | Takes::VmAndJson if name.is_none() && !word.starts_with('-') => {
+                name = Some(word);
+            }
+            _ => return Err(ParseError::TooMuch(entry, word)),
+        }
+    }
+    let named = || name.ok_or(ParseError::NameMissing(entry));
+    Ok(Some(match (entry.first, entry.second) {
+        ("vm", "list") => Command::VmList(format),
+        ("vm", "info") => Command::VmInfo(named()?, format),
+        ("vm", "console") => Command::VmConsole(named()?),
+        ("vm", "stop") => Command::VmStop(named()?),
+        ("vm", "start") => Command::VmStart(named()?),
+        ("cpus", _) => Command::Cpus(format),
+        ("mem", _) => Command::Mem(format),
+        ("stats", _) => Command::Stats(format),
+        ("check", _) => Command::Check(format),
+        _ => Command::PowerOff,
+    }))
+}
+
+fn help_about<'a>(
+    mut words: impl Iterator<Item = &'a str>,
+) -> Result<Option<Command<&'a str>>, ParseError<'a>> {
+    let Some(first) = words.next() else {
+        return Ok(Some(Command::Help(None)));
+    };
+    let second = words.next().unwrap_or("");
+    let about = ENTRIES
+        .iter()
+        .find(|entry| entry.first == first && (second.is_empty() || entry.second == second));
+    match about {
+        Some(entry) => Ok(Some(Command::Help(Some(entry)))),
+        None => Err(ParseError::Unknown(first, second)),
+    }
+}
+
+/// Writes the help text: everything, or what is about `entry` (all of `vm …` for any of them).
+pub fn help(about: Option<&'static Entry>, out: &mut dyn Write) -> fmt::Result {
+    for entry in &ENTRIES {
+        if about.is_none_or(|about| about.first == entry.first) {
+            write!(out, "  {entry}")?;
+            let second = match entry.second.len() {
+                0 => 0,
+                length => 1 + length,
+            };
+            for _ in entry.first.len() + second + entry.takes.text().len()..HELP_COLUMN {
+                out.write_char(' ')?;
+            }
+            writeln!(out, "{}", entry.help)?;
+        }
+        if about.is_some_and(|about| about.first == entry.first) {
+            out.write_str(entry.more)?;
+        }
+    }
+    match about {
+        None => out.write_str("Ctrl-] leaves a virtual machine's console; Ctrl-D on an empty line leaves this prompt.\n"),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Widest command and the space behind it.
+const HELP_COLUMN: usize = 28;
+
+/// Calls `found` with every word that may stand where `before` (the line before the cursor) ends,
+/// and begins as its last word does. `name` gives the virtual machines' names by number.
+/// Returns the length of that last word.
+pub fn complete<'n>(
+    before: &str,
+    names: impl Iterator<Item = &'n str>,
+    found: &mut dyn FnMut(&str),
+) -> usize {
+    let start = before.rfind(' ').map_or(0, |space| space + 1);
+    let (done, word) = before.split_at(start);
+    let mut words = done.split_ascii_whitespace();
+    let (first, second, third) = (words.next(), words.next(), words.next());
+    let mut offer = |candidate: &str| {
+        if candidate.starts_with(word) {
+            found(candidate);
+        }
+    };
+    match (first, second, third) {
+        (None, ..) | (Some("help"), None, _) => {
+            let mut last = "";
+            for entry in &ENTRIES {
+                if entry.first != core::mem::replace(&mut last, entry.first) {
+                    offer(entry.first);
+                }
+            }
+        }
+        (Some("vm"), None, _) | (Some("help"), Some("vm"), None) => {
+            for entry in ENTRIES.iter().filter(|entry| entry.first == "vm") {
+                offer(entry.second);
+            }
+        }
+        (Some("vm"), Some("info" | "console" | "stop" | "start"), None) => names.for_each(offer),
+        _ => {}
+    }
+    word.len()
+}
+
+/// The command most like these words, if one is like them at all.
+fn closest(first: &str, second: &str) -> Option<&'static Entry> {
+    let difference = |entry: &Entry| {
+        distance(first, entry.first) + distance(second, entry.second).min(MISSPELT + 1)
+    };
+    let known = |entry: &&Entry| second.is_empty() == entry.second.is_empty();
+    let best = ENTRIES
+        .iter()
+        .filter(known)
+        .min_by_key(|entry| difference(entry));
+    // A word that nobody finished: `power` is more unlike `poweroff` than misspelt words are.
+    let begun = |entry: &&Entry| {
+        entry.second.is_empty()
+            && second.is_empty()
+            && first.len() > 1
+            && entry.first.starts_with(first)
+    };
+    // Of two letters, one has to be right.
+    let limit = MISSPELT.min((first.len() + second.len()) / 2);
+    best.filter(|entry| difference(entry) <= limit)
+        .or_else(|| ENTRIES.iter().find(begun))
+        .or_else(|| {
+            ENTRIES[HELP + 1..]
+                .iter()
+                .find(|entry| entry.second == first)
+        })
+}
+
+/// Wrong, missing or superfluous letters in a word that is still recognized.
+const MISSPELT: usize = 2;
+
+/// Longest word whose letters are compared.
+const WORD_MAX: usize = 12;
+
+/// Letters to insert, remove or replace to turn one word into the other.
+fn distance(one: &str, other: &str) -> usize {
+    if one.len() > WORD_MAX || other.len() > WORD_MAX {
+        return WORD_MAX;
+    }
+    let mut row: [usize; WORD_MAX + 1] = core::array::from_fn(|index| index);
+    for (line, a) in one.bytes().enumerate() {
+        let mut diagonal = core::mem::replace(&mut row[0], line + 1);
+        for (column, b) in other.bytes().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn error(line: &str) -> String {
+        parse(line).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_command_is_understood() {
+        let all: [(&str, Command<&str>); 13] = [
+            ("vm list", Command::VmList(Format::Text)),
+            ("  vm   list  --json ", Command::VmList(Format::Json)),
+            ("vm info a", Command::VmInfo("a", Format::Text)),
+            ("vm info --json a", Command::VmInfo("a", Format::Json)),
+            ("vm console a", Command::VmConsole("a")),
+            ("vm stop a", Command::VmStop("a")),
+            ("vm start a", Command::VmStart("a")),
+            ("cpus --json", Command::Cpus(Format::Json)),
+            ("mem", Command::Mem(Format::Text)),
+            ("stats", Command::Stats(Format::Text)),
+            ("check --json", Command::Check(Format::Json)),
+            ("poweroff", Command::PowerOff),
+            ("help", Command::Help(None)),
+        ];
+        for (line, command) in all {
+            assert_eq!(parse(line), Ok(Some(command)), "{line}");
+        }
+        assert_eq!(parse("   "), Ok(None));
+    }
+
+    #[test]
+    fn errors_name_the_word_and_the_way_out() {
+        assert_eq!(
+            error("vm lst"),
+            "no command `vm lst`; did you mean `vm list [--json]`? `help` lists the commands"
+        );
+        assert!(error("pwoeroff").contains("did you mean `poweroff`"));
+        assert!(error("power").contains("did you mean `poweroff`"));
+        assert!(error("list").contains("did you mean `vm list"));
+        assert!(error("vm").contains("`vm` needs list, info, console, stop or start"));
+        assert!(error("frobnicate").starts_with("no command `frobnicate`; `help`"));
+        assert!(error("vm stop").contains("`vm stop` needs the name"));
+        assert!(error("vm stop a b").contains("`b` is too much"));
+        assert!(error("poweroff --json").contains("`--json` is too much"));
+        assert!(error("vm info a --jsn").contains("`--jsn` is too much"));
+        assert!(error("help nothing").starts_with("no command `nothing`"));
+    }
+
+    #[test]
+    fn help_is_aligned_and_complete() {
+        let mut text = String::new();
+        help(None, &mut text).unwrap();
+        for entry in &ENTRIES {
+            let line = text
+                .lines()
+                .find(|line| line.contains(&entry.to_string()))
+                .unwrap();
+            assert_eq!(line.find(entry.help), Some(30), "{line}");
+        }
+        let Ok(Some(Command::Help(about))) = parse("help vm") else {
+            panic!()
+        };
+        let mut text = String::new();
+        help(about, &mut text).unwrap();
+        assert!(text.contains("vm console NAME") && text.contains("Ctrl-] leaves"));
+        assert!(!text.contains("poweroff"));
+    }
+
+    #[test]
+    fn words_are_completed() {
+        let offers = |before: &str| {
+            let mut found = Vec::new();
+            let names = ["alpha", "beta"].into_iter();
+            complete(before, names, &mut |word| found.push(word.to_string()));
+            found
+        };
+        assert_eq!(offers("v"), ["vm"]);
+        assert_eq!(offers("vm st"), ["stop", "start"]);
+        assert_eq!(offers("vm console "), ["alpha", "beta"]);
+        assert_eq!(offers("vm stop b"), ["beta"]);
+        assert_eq!(offers("help c"), ["cpus", "check"]);
+        assert!(offers("vm list a").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn distance_is_a_metric(a in "[a-d]{0,12}", b in "[a-d]{0,12}", c in "[a-d]{0,12}") {
+            prop_assert_eq!(distance(&a, &b), distance(&b, &a));
+            prop_assert_eq!(distance(&a, &b) == 0, a == b);
+            prop_assert!(distance(&a, &c) <= distance(&a, &b) + distance(&b, &c));
+        }
+
+        #[test]
+        fn any_line_is_parsed_or_explained(line in "(vm|help|cpus|stop|list|--json|[ -~]{0,9}| ){0,6}") {
+            if let Err(error) = parse(&line) {
+                prop_assert!(error.to_string().contains('`'));
+            }
+        }
+    }
+}
