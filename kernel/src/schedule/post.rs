@@ -112,8 +112,15 @@ impl Scheduler {
     ///
     /// `None` if it is off: the bits stay until it is started, and are cleared then.
     pub fn post(&self, vcpu: VcpuId, bits: u64) -> Option<CpuId> {
+        let home = self.set_posted(vcpu, bits)?;
+        self.mailbox(home)?.inbox.insert(vcpu);
+        Some(home)
+    }
+
+    /// The first half of a post: sets the bits, then reads the home.
+    pub(super) fn set_posted(&self, vcpu: VcpuId, bits: u64) -> Option<CpuId> {
         self.vcpu(vcpu)?.posted.fetch_or(bits, Ordering::AcqRel);
-        self.remind(vcpu)
+        self.home(vcpu)
     }
 
     /// Asks for `vcpu` to be switched off; [`Scheduler::home`] is `None` when it is.

@@ -161,6 +161,22 @@ fn what_is_posted_before_the_wait_prevents_it() {
 }
 
 #[test]
+fn a_post_that_read_the_old_home_is_passed_on() {
+    // Two on CPU 0, and CPU 1 is idle: one of them has moved there, and sleeps.
+    let mut world = world_with(&[0, 0], &[(0, 0), (1, 0)]);
+    let moved = world.queues[1].current().unwrap();
+    assert!(world.queues[1].wait(world.scheduler, 0, u64::MAX));
+    world.turn(1);
+    // A poster that read its home before it moved.
+    world.begin_post(moved.0);
+    world.posting = vec![(moved, CpuId(0))];
+    world.end_post(0);
+    world.settle();
+    assert_eq!(world.state(moved.0), Some(State::Running));
+    assert_eq!(world.queues[0].counters().forwarded, 1);
+}
+
+#[test]
 fn a_cpu_with_nothing_to_run_sleeps_until_the_first_deadline() {
     let mut world = world_with(&[0], &[(0, 0), (1, 0)]);
     for deadline in [7 * MS, 4 * MS] {
@@ -240,6 +256,8 @@ enum Step {
     Start(u16, u8),
     Stop(u16),
     Post(u16),
+    BeginPost(u16),
+    EndPost(usize),
     Arrive(usize),
     Turn(usize),
     TurnIfDue(usize),
@@ -254,7 +272,9 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (vcpu.clone(), 0u8..3).prop_map(|(v, c)| Step::Start(v, c)),
         1 => vcpu.clone().prop_map(Step::Stop),
-        4 => vcpu.prop_map(Step::Post),
+        2 => vcpu.clone().prop_map(Step::Post),
+        4 => vcpu.prop_map(Step::BeginPost),
+        3 => any::<usize>().prop_map(Step::EndPost),
         4 => any::<usize>().prop_map(Step::Arrive),
         2 => cpu.clone().prop_map(Step::Turn),
         6 => cpu.clone().prop_map(Step::TurnIfDue),
@@ -274,6 +294,8 @@ fn make(world: &mut World, step: Step) {
         }
         Step::Stop(vcpu) => world.stop(vcpu),
         Step::Post(vcpu) => world.post(vcpu),
+        Step::BeginPost(vcpu) => world.begin_post(vcpu),
+        Step::EndPost(which) => world.end_post(which),
         Step::Arrive(which) => world.arrive(which),
         Step::Turn(cpu) => world.turn(cpu),
         Step::TurnIfDue(cpu) => {
@@ -300,6 +322,8 @@ fn make(world: &mut World, step: Step) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
     #[test]
     fn no_interleaving_loses_a_virtual_cpu_or_a_wake_up(
         steps in prop::collection::vec(step(), 1..150),
@@ -310,6 +334,9 @@ proptest! {
         for step in steps {
             make(&mut world, step);
             world.assert_sound();
+        }
+        while !world.posting.is_empty() {
+            world.end_post(0);
         }
         world.settle();
         world.assert_sound();
@@ -328,6 +355,10 @@ proptest! {
         let crowded = world.queues.iter().any(|queue| !queue.ready.is_empty());
         prop_assert!(!(idle && crowded));
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn runnable_ones_of_one_cpu_run_alike(count in 2u16..9, sleepers in 0u16..3) {
