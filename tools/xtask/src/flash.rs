@@ -59,15 +59,22 @@ impl Flash {
         Ok(Self { image, payload })
     }
 
-    /// Writes the image, and the payload beside it.
+    /// Writes the image, and the payload beside it if there is one.
     pub fn write(&self, path: &Path) -> Result<()> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        fs::write(path, &self.image).with_context(|| format!("cannot write {}", path.display()))?;
+        let write = |path: &Path, bytes: &[u8]| {
+            fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+        };
+        write(path, &self.image)?;
         let payload = payload_path(path);
-        fs::write(&payload, &self.payload)
-            .with_context(|| format!("cannot write {}", payload.display()))
+        if self.payload.is_empty() {
+            // That of an image before this one.
+            let _ = fs::remove_file(payload);
+            return Ok(());
+        }
+        write(&payload, &self.payload)
     }
 }
 
@@ -108,7 +115,7 @@ impl Hardware {
     fn of_description(view: &DescriptionView) -> Option<Self> {
         let machine: &Description = view.machine;
         let memory = machine.memory.get();
-        if !crate::description::MEMORY.contains(&memory) || memory % (1 << 20) != 0 {
+        if !crate::description::MEMORY.contains(&memory) || !memory.is_multiple_of(1 << 20) {
             return None;
         }
         let started = view

@@ -18,7 +18,7 @@ pub fn parse(text: &str) -> Option<u64> {
 
 /// `bytes` in the largest unit that divides it, or in whole M.
 pub fn show(bytes: u64) -> String {
-    if bytes > 0 && bytes % (1 << 30) == 0 {
+    if bytes > 0 && bytes.is_multiple_of(1 << 30) {
         format!("{}G", bytes >> 30)
     } else if bytes < 1 << 20 {
         format!("{}K", bytes >> 10)

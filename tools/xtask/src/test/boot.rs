@@ -28,7 +28,7 @@ fn file(test: &Test, kind: &str) -> PathBuf {
 }
 
 /// Runs a test. The error says what was expected, and quotes and names the log.
-pub fn run(test: &Test, monitor: &Image) -> Result<()> {
+pub fn run(test: &Test, monitor: Option<&Image>) -> Result<()> {
     fs::create_dir_all(paths::target().join("test"))?;
     let (result, log) = match &test.xtask {
         Some(arguments) => (run_xtask(test, arguments), file(test, "output.log")),
@@ -49,7 +49,8 @@ pub fn run(test: &Test, monitor: &Image) -> Result<()> {
     })
 }
 
-fn run_machine(test: &Test, monitor: &Image) -> Result<()> {
+fn run_machine(test: &Test, monitor: Option<&Image>) -> Result<()> {
+    let monitor = monitor.context("the monitor was not built")?;
     let flash = file(test, "flash");
     let (description, payload) = test.machine()?.encode()?;
     let mut image = Flash::assemble(monitor, &description, payload.bytes)?;

@@ -5,8 +5,8 @@ mod host;
 mod manifest;
 mod steps;
 
-use crate::build::{guests, monitor};
-use crate::description::Guest;
+use crate::build::{guests, linux, monitor};
+use crate::description::Machine;
 use crate::paths;
 use crate::process::last_lines;
 use crate::setup::{self, Need};
@@ -128,32 +128,38 @@ fn run_suite(suite: &host::Suite, tests: &[String], tally: &Tally) {
 }
 
 fn boot_tests(tests: &[Test], installer: &setup::Installer, tally: &Tally) -> Result<()> {
-    let mut needs = vec![Need::Emulator, Need::Compiler, Need::Linker];
-    let mut linux = false;
-    let mut test_guests = false;
-    for test in tests.iter().filter(|test| test.xtask.is_none()) {
-        let machine = test.machine()?;
-        linux |= machine.vms.iter().any(|vm| vm.guest == Guest::Linux);
-        test_guests |= machine.has_test_guest();
-    }
-    if linux {
+    let machines = tests.iter().filter(|test| test.xtask.is_none());
+    let machines = machines.map(Test::machine).collect::<Result<Vec<_>>>()?;
+    let monitor = if machines.is_empty() {
+        None
+    } else {
+        Some(build_for(&machines, installer)?)
+    };
+    let (alone, together): (Vec<&Test>, Vec<&Test>) = tests.iter().partition(|test| test.alone);
+    run_all(&together, AT_ONCE, monitor.as_ref(), tally);
+    run_all(&alone, 1, monitor.as_ref(), tally);
+    Ok(())
+}
+
+/// Builds what the tests' machines need, and returns the monitor.
+fn build_for(machines: &[Machine], installer: &setup::Installer) -> Result<monitor::Image> {
+    let mut needs = vec![Need::Emulator];
+    needs.extend(Need::MONITOR);
+    if machines.iter().any(Machine::has_linux) {
         needs.extend(Need::LINUX);
     }
     let toolchain = installer.provide(&needs)?;
     let monitor = monitor::Image::build(&toolchain)?;
-    if test_guests {
+    if machines.iter().any(Machine::has_test_guest) {
         guests::build_tests(&toolchain)?;
     }
-    if linux {
-        crate::build::linux::build_guest()?;
+    if machines.iter().any(Machine::has_linux) {
+        linux::build_guest()?;
     }
-    let (alone, together): (Vec<&Test>, Vec<&Test>) = tests.iter().partition(|test| test.alone);
-    run_all(&together, AT_ONCE, &monitor, tally);
-    run_all(&alone, 1, &monitor, tally);
-    Ok(())
+    Ok(monitor)
 }
 
-fn run_all(tests: &[&Test], at_once: usize, monitor: &monitor::Image, tally: &Tally) {
+fn run_all(tests: &[&Test], at_once: usize, monitor: Option<&monitor::Image>, tally: &Tally) {
     let next = Mutex::new(tests.iter());
     thread::scope(|scope| {
         for _ in 0..at_once.min(tests.len()) {
