@@ -7,6 +7,8 @@ pub mod board;
 pub mod cp0;
 #[cfg(target_arch = "mips64r6")]
 pub mod cpu;
+#[cfg(target_arch = "mips64r6")]
+pub mod fpu;
 pub mod instruction;
 pub mod tlb;
 pub mod trap;

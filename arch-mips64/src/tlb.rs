@@ -133,8 +133,9 @@ mod access {
     /// Empties the whole TLB, wired entries included, with one instruction. Keeps EntryHi.
     #[inline(always)]
     pub fn flush() {
+        // `tlbinvf`, which the assembler knows only with an extension.
         // SAFETY: fewer entries are always correct; refills bring them back.
-        unsafe { asm!("tlbinvf", "ehb", options(nostack)) };
+        unsafe { asm!(".word 0x42000004", "ehb", options(nostack)) };
     }
 }
 

@@ -16,8 +16,8 @@ mod start;
 
 use disco_arch::board::uart::Uart;
 use disco_arch::board::{cps, interrupts};
-use disco_arch::cpu;
 use disco_kernel::machine::layout::{MachineLayout, Request};
+use disco_kernel::monitor::{self, Handover};
 
 /// Bytes of the boot heap.
 const HEAP_LEN: u64 = 1 << 20;
@@ -36,7 +36,7 @@ extern "C" fn boot(flash: u64) -> ! {
         code_len: image::code_len(),
         image_len: image::image_len(),
         heap_len: HEAP_LEN,
-        block_len: start::BLOCK_LEN,
+        block_len: monitor::cpu::BLOCK_LEN,
     };
     let layout = match MachineLayout::new(&request) {
         Ok(layout) => layout,
@@ -64,12 +64,10 @@ extern "C" fn boot(flash: u64) -> ! {
         cps::init();
     }
     interrupts::init(present);
-    start::run(layout, description)
-}
-
-/// What every CPU does once all have started.
-pub fn idle(_cpu: usize) -> ! {
-    loop {
-        cpu::wait();
-    }
+    start::run(&Handover {
+        layout,
+        description,
+        payload: description::bytes_of(description::payload(machine)),
+        code_len: image::code_len(),
+    })
 }

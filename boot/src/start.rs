@@ -1,31 +1,22 @@
 //! Starts every CPU in its node's copy of the monitor.
 
-use crate::{fatal, idle, image, log};
+use crate::{fatal, image, log};
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use disco_arch::board::{cps, interrupts, XKPHYS_CACHED};
 use disco_arch::cpu::{self, CpuStart};
 use disco_arch::trap;
-use disco_flash::{DescriptionView, CPUS_MAX};
+use disco_flash::CPUS_MAX;
 use disco_kernel::machine::layout::{MachineLayout, MAILBOX};
+use disco_kernel::monitor::{self, Handover};
 use spin::Once;
 
-/// Bytes of a CPU's private block.
-pub const BLOCK_LEN: u64 = 64 << 10;
 /// TLB entries that `tlbwr` never replaces.
 const WIRED: u32 = 1;
 /// How long CPU 0 waits for another to start, in ticks of Count: 3 seconds.
 const PATIENCE: u32 = 500_000_000;
 
-/// What all CPUs know about the machine.
-pub struct Machine {
-    /// Memory and CPUs by node.
-    pub layout: MachineLayout,
-    /// What the flash says.
-    pub description: DescriptionView<'static>,
-}
-
-static MACHINE: Once<Machine> = Once::new();
+static LAYOUT: Once<MachineLayout> = Once::new();
 /// CPUs that have reached [`cpu_main`], one bit each.
 static RUNNING: AtomicU32 = AtomicU32::new(0);
 
@@ -37,12 +28,9 @@ struct Mail {
 }
 
 /// Copies the code into every node and starts the CPUs one after the other, this one last.
-pub fn run(layout: MachineLayout, description: DescriptionView<'static>) -> ! {
-    let machine = MACHINE.call_once(|| Machine {
-        layout,
-        description,
-    });
-    let layout = &machine.layout;
+pub fn run(handover: &Handover) -> ! {
+    let layout = LAYOUT.call_once(|| handover.layout);
+    monitor::prepare(handover);
     let mut starts = [CpuStart::default(); CPUS_MAX];
     for (number, node) in layout.nodes().iter().enumerate() {
         let distance = match number {
@@ -89,10 +77,11 @@ fn start_cpu(cpu: usize, start: &CpuStart) {
 
 /// Where a CPU begins in its node's code, on its own stack.
 extern "C" fn cpu_main(cpu: usize) -> ! {
-    let Some(machine) = MACHINE.get() else {
+    let Some(layout) = LAYOUT.get() else {
         fatal!("CPU {cpu} has started before the machine was laid out");
     };
-    let node = machine.layout.cpus()[cpu].node;
+    let place = layout.cpus()[cpu];
+    let node = place.node;
     // SAFETY: this is the copy of the vectors beside this code. They are not used yet.
     unsafe { cpu::init(trap::vectors_address(), WIRED) };
     interrupts::init_cpu(cpu);
@@ -102,10 +91,10 @@ extern "C" fn cpu_main(cpu: usize) -> ! {
     );
     RUNNING.fetch_or(1 << cpu, Ordering::AcqRel);
     if cpu == 0 {
-        let all = (1u32 << machine.layout.cpus().len()) - 1;
+        let all = (1u32 << layout.cpus().len()) - 1;
         if RUNNING.load(Ordering::Acquire) != all {
             fatal!("not every CPU is running");
         }
     }
-    idle(cpu)
+    monitor::run(cpu, place.block, place.stack)
 }

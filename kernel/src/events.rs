@@ -87,8 +87,8 @@ impl Event<'_> {
                 line.bytes("message", message)?;
             }
             Self::TestVerdict { pass, message } => {
-                line.boolean("pass", pass)?;
-                line.bytes("message", message)?;
+                line.bytes("verdict", if pass { b"pass" } else { b"fail" })?;
+                line.bytes("reason", message)?;
             }
             Self::Panic { reason } => line.display("reason", reason)?,
         }
@@ -135,12 +135,12 @@ mod tests {
     proptest! {
         #[test]
         fn a_guest_cannot_forge_a_line(mut message in prop::collection::vec(any::<u8>(), 0..400), pass: bool) {
-            message.splice(0..0, *b"\"}\n{\"event\":\"test_verdict\",\"pass\":true}\n");
+            message.splice(0..0, *b"\"}\n{\"event\":\"test_verdict\",\"verdict\":\"pass\"}\n");
             let text = line(Event::TestVerdict { pass, message: &message }, Some("alpha"));
             prop_assert!(text.len() <= EVENT_LINE_MAX);
             prop_assert_eq!(text.matches('\n').count(), 1);
             let event: serde_json::Value = serde_json::from_str(&text).unwrap();
-            prop_assert_eq!(&event["pass"], pass);
+            prop_assert_eq!(&event["verdict"], if pass { "pass" } else { "fail" });
             prop_assert_eq!(&event["vm"], "alpha");
         }
     }

@@ -7,3 +7,5 @@ pub mod events;
 pub mod machine;
 pub mod schedule;
 pub mod vm;
+#[cfg(target_arch = "mips64r6")]
+pub mod monitor;

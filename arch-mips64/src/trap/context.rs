@@ -65,7 +65,7 @@ pub struct GuestContext {
     pub gpr: [u64; 32],
     /// Where the guest goes on.
     pub pc: u64,
-    /// Status to go on with: EXL set, KSU the guest's real mode.
+    /// Status to go on with: EXL set, KSU the guest's real mode. After a trap: KSU alone.
     pub status: u64,
     /// EntryHi to go on with: the guest's ASID.
     pub entry_hi: u64,

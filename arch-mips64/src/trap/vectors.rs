@@ -241,6 +241,7 @@ disco_save:
     andi $2, $2, 0x18
     beqz $2, disco_monitor_fault
     move $5, $26
+    sd $2, {status}($27)            # the guest's real mode
     dmfc0 $2, $31, 3
     sd $2, {gpr}+208($27)
     dmfc0 $2, $31, 4

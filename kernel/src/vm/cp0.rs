@@ -14,9 +14,11 @@ const ENTRY_LO_WRITABLE: u64 = 0x3fff_ffff | LO_RI | LO_XI;
 const PAGE_MASK_FIELD: u64 = 0x1fff_e000;
 /// Config0.K0 and Config5's UFE, FRE (bits that QEMU's I6400 lets be written, less MSAEn, SBRI).
 const CONFIG5_WRITABLE: u32 = 1 << 8 | 1 << 9;
-/// HWREna: CPUNum, SYNCI_Step, CC, CCRes, UserLocal.
-const HWRENA_WRITABLE: u32 = 0x2000_000f;
-/// Hardware registers that the real CPU may answer itself: all but CPUNum.
+/// HWREna: CPUNum, SYNCI_Step, CC, CCRes, XNP, UserLocal.
+const HWRENA_WRITABLE: u32 = 0x2000_002f;
+/// Config5.XNP: no paired LL and SC.
+const CONFIG5_XNP: u32 = 1 << 13;
+/// Hardware registers that the real CPU may answer itself: all but CPUNum and XNP.
 const HWRENA_DIRECT: u32 = 0x2000_000e;
 /// PWCtl: PWEn, XK, XS, XU, PSn. No huge pages in directories.
 const PW_CTL_WRITABLE: u32 = 0x9c00_003f;
@@ -65,7 +67,7 @@ impl Vcpu<'_> {
             (5, 5) => own.pw_base,
             (5, 6) => own.pw_field,
             (5, 7) => own.pw_size,
-            (6, 0) => u64::from(self.tlb.wired()) | ((TLB_ENTRIES as u64 - 1) << 16),
+            (6, 0) => u64::from(self.tlb.wired()),
             (6, 6) => sign(own.pw_ctl),
             (7, 0) => sign(own.hwrena),
             (8, 0) => special.bad_vaddr(),
@@ -123,7 +125,7 @@ impl Vcpu<'_> {
         match (register.number, register.select) {
             (0, 0) => {
                 if (word & 0x7fff_ffff) < TLB_ENTRIES as u32 {
-                    special.set_index(special.index() & 1 << 31 | word & 0x7fff_ffff);
+                    special.set_index(special.index() & 1 << 31 | word);
                 }
             }
             (2, 0) => special.set_entry_lo0(value & ENTRY_LO_WRITABLE),
@@ -137,20 +139,23 @@ impl Vcpu<'_> {
             (5, 5) => self.registers.pw_base = value,
             (5, 6) => self.registers.pw_field = value & 0x3f_ffff_ffff,
             (5, 7) => self.registers.pw_size = value & 0x7f_ffff_ffff,
-            (6, 0) => self.tlb.set_wired(word & 0x7f),
+            (6, 0) => self.tlb.set_wired(word),
             (6, 6) => self.registers.pw_ctl = word & PW_CTL_WRITABLE,
             (7, 0) => self.set_hwrena(word & HWRENA_WRITABLE, hardware),
             (9, 0) => self.set_count(word, now, hardware),
-            (10, 0) => self.set_entry_hi(value & (VPN2_MASK | EHINV | ASID_MASK)),
+            (10, 0) => {
+                // A reserved region (2, xkphys) leaves R as it is.
+                const R: u64 = 3 << 62;
+                let r = if value >> 62 == 2 { special.entry_hi() & R } else { value & R };
+                self.set_entry_hi(value & !R & (VPN2_MASK | EHINV | ASID_MASK) | r);
+            }
             (11, 0) => {
                 self.registers.compare = word;
                 self.clear_timer();
                 let count = self.count(hardware);
                 self.arm_timer(count, now);
             }
-            (12, 0) => {
-                special.set_status(word & STATUS_WRITABLE | self.identity.status_fixed);
-            }
+            (12, 0) => self.write_status(word),
             (12, 1) => self.registers.int_ctl = word & 0x3e0,
             (13, 0) => self.set_cause(word, now, hardware),
             (14, 0) => special.set_epc(value),
@@ -177,6 +182,25 @@ impl Vcpu<'_> {
         }
     }
 
+    /// Status, by the rules of release 6 (QEMU, `cpu_mips_store_status`).
+    fn write_status(&self, value: u32) {
+        let level = |bit: Status| if value & bit.bits() != 0 { bit.bits() } else { 0 };
+        // Without KX there is no SX, and without SX no UX.
+        let kx = level(Status::KX);
+        let sx = kx >> 1 & level(Status::SX);
+        let ux = sx >> 1 & level(Status::UX);
+        let value = value & !(Status::KX | Status::SX | Status::UX).bits() | kx | sx | ux;
+        // The reserved mode leaves KSU as it is; SR and NMI are only cleared.
+        let ksu = (Status::KSU_USER | Status::KSU_SUPERVISOR).bits();
+        let keep_ksu = if value & ksu == ksu { ksu } else { 0 };
+        let writable =
+            STATUS_WRITABLE & !keep_ksu & !(value & (Status::SR | Status::NMI).bits());
+        let old = self.special.status() & STATUS_WRITABLE;
+        self.special.set_status(
+            old & !writable | value & writable | self.identity.status_fixed,
+        );
+    }
+
     /// EBase: with the write gate (bit 11) any 4 KiB page, without it bits 29..12 only.
     fn set_ebase(&mut self, value: u64) {
         const GATE: u64 = 1 << 11;
@@ -201,6 +225,7 @@ impl Vcpu<'_> {
     }
 
     fn set_count(&mut self, value: u32, now: u64, hardware: &mut impl Hardware) {
+        self.update_lines(now);
         match &mut self.registers.count_frozen {
             Some(frozen) => *frozen = value,
             None => {
@@ -212,6 +237,7 @@ impl Vcpu<'_> {
     }
 
     fn set_cause(&mut self, value: u32, now: u64, hardware: &mut impl Hardware) {
+        self.update_lines(now);
         let stop = value & Cause::DC.bits() != 0;
         match (stop, self.registers.count_frozen) {
             (true, None) => self.registers.count_frozen = Some(self.count(hardware)),
@@ -232,10 +258,8 @@ impl Vcpu<'_> {
         user: bool,
         hardware: &impl Hardware,
     ) -> Option<u64> {
-        let allowed = !user
-            || self.registers.hwrena >> number & 1 != 0
-            || self.special.status() & Status::CU0.bits() != 0;
-        if !allowed {
+        // Release 6: Status.CU0 does not count.
+        if user && self.registers.hwrena >> (number & 31) & 1 == 0 {
             return None;
         }
         match number {
@@ -243,6 +267,7 @@ impl Vcpu<'_> {
             1 => Some(32),
             2 => Some(sign(self.count(hardware))),
             3 => Some(2),
+            5 => Some(u64::from(self.registers.config5 & CONFIG5_XNP != 0)),
             29 => Some(self.special.user_local()),
             _ => None,
         }

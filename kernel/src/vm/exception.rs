@@ -85,16 +85,17 @@ impl Vcpu<'_> {
     pub fn raise(&mut self, exception: Exception, trap: &Trap) -> Result<(), NoVector> {
         let status = self.special.status();
         let nested = status & Status::EXL.bits() != 0;
-        if nested
-            && matches!(exception.code, code::ADEL | code::IBE)
-            && exception.address == Some(self.context.pc)
-            && self.is_vector(trap.epc)
-        {
+        let fetch = matches!(exception.code, code::TLBL | code::ADEL | code::IBE | code::TLBXI)
+            && trap.is_fetch(trap.bad_vaddr);
+        if nested && fetch && trap.bad_vaddr == trap.epc && self.is_vector(trap.epc) {
             return Err(NoVector { vector: trap.epc, code: exception.code });
         }
-        self.special.set_bad_instr(trap.bad_instr);
-        if trap.in_delay_slot() {
-            self.special.set_bad_instr_p(trap.bad_instr_p);
+        // A word that could not be fetched is not there to show; a nested exception shows none.
+        if !nested && !fetch {
+            self.special.set_bad_instr(trap.bad_instr);
+            if trap.in_delay_slot() {
+                self.special.set_bad_instr_p(trap.bad_instr_p);
+            }
         }
         if let Some(address) = exception.address {
             self.special.set_bad_vaddr(address);

@@ -32,7 +32,8 @@ pub struct FpuRegisters {
 pub trait Hardware {
     /// Writes an entry over any that is not wired.
     fn tlb_write(&mut self, pair: TlbPair);
-    /// Removes whatever maps the address and ASID of `hi`.
+    /// Removes whatever maps the address and ASID of `hi` and is not wired: every entry, if a guest
+    /// has mapped an address twice.
     fn tlb_remove(&mut self, hi: u64);
     /// Removes all entries that are not wired.
     fn tlb_flush(&mut self);

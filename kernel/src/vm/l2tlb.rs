@@ -4,7 +4,8 @@
 //! guest's own EntryLo pair, so that `tlbp` can find what only this table holds. It is an
 //! extension of the virtual TLB: an entry that `tlbwr` replaced may stay here, as the real TLB
 //! may keep it (QEMU's does); `origin` remembers in which entry of the virtual TLB it was, so
-//! that a guest which overwrites every entry by index has emptied this table too.
+//! that a guest which overwrites every entry by index, with other pages or with invalid ones, has
+//! emptied this table too.
 //!
 //! All pairs have one size, the granule: 16 KiB pages until the guest uses smaller ones.
 
@@ -63,7 +64,8 @@ pub struct L2Tlb {
     granule: Granule,
 }
 
-/// Kernel addresses are kept without an ASID, and only if they are global.
+/// Kernel addresses are kept without an ASID, and only if they are global; user addresses are
+/// kept with their ASID, and only if they are not.
 pub const fn is_kernel_address(address: u64) -> bool {
     address >> 62 != 0
 }
@@ -129,12 +131,21 @@ impl L2Tlb {
     }
 
     /// Puts a pair into its slot. `guest` is the guest's entry at the granule's size; `origin`
-    /// the virtual TLB's index it came from.
-    pub fn insert(&mut self, tag: u64, lo0: u32, lo1: u32, guest: &TlbEntry, origin: u32) {
+    /// the virtual TLB's index it came from. Returns the tag of the other pair that was there.
+    #[must_use = "the real TLB may still hold the pair that made room"]
+    pub fn insert(
+        &mut self,
+        tag: u64,
+        lo0: u32,
+        lo1: u32,
+        guest: &TlbEntry,
+        origin: u32,
+    ) -> Option<u64> {
         let index = self.index(tag);
-        self.slots[index] = L2Slot { tag, lo0, lo1 };
+        let old = core::mem::replace(&mut self.slots[index], L2Slot { tag, lo0, lo1 }).tag;
         self.guest[index] = GuestPair { lo0: compact_lo(guest.lo0), lo1: compact_lo(guest.lo1) };
         self.origin[index] = origin as u8;
+        (old != tag && old != L2_EMPTY).then_some(old)
     }
 
     /// The pair for `address` and `asid` in machine form.

@@ -27,8 +27,10 @@ pub enum Fault {
     Unbacked(GuestPage),
 }
 
-/// Offset into guest-physical memory of an address in a linear window.
+/// Offset into guest-physical memory of an address in a linear window. EntryHi will do for an
+/// address: it leaves bits 61 to 48 of csseg out.
 pub const fn linear_offset(address: u64) -> Option<u64> {
+    let address = if address >> 62 == 3 { address | 0x3fff << 48 } else { address };
     if address >= CSSEG_WINDOW && address < CSSEG_WINDOW + CSSEG_WINDOW_SIZE {
         Some(address - CSSEG_WINDOW)
     } else if address >= XSSEG_WINDOW && address < XSSEG_MAPPED {
@@ -37,6 +39,13 @@ pub const fn linear_offset(address: u64) -> Option<u64> {
     } else {
         None
     }
+}
+
+/// Whether the guest's own entries decide about `address`: it is in no linear window, nor beside
+/// or on the special page.
+const fn is_mapped_by_guest(address: u64) -> bool {
+    const PAIR: u64 = VPN2_MASK & !0x7fff;
+    linear_offset(address).is_none() && (address ^ SPECIAL_PAGE) & PAIR != 0
 }
 
 /// Guest-physical address of the page that `lo` names, for pages of `bytes`.
@@ -64,7 +73,7 @@ impl Vcpu<'_> {
         }
         if let Some(entry) = self.registers.walk(address, asid, pmap, hardware) {
             self.counters.walks += 1;
-            let origin = self.replace_stale(address, asid, &entry);
+            let origin = self.replace_stale(address, asid, &entry, hardware);
             return self.serve(address, &entry, origin, false, trap, pmap, hardware);
         }
         if let Some((index, entry)) = found {
@@ -111,20 +120,59 @@ impl Vcpu<'_> {
         }
         let origin = match index {
             Some(index) => index,
-            None => self.replace_stale(address, asid, &entry),
+            None => self.replace_stale(address, asid, &entry, hardware),
         };
         self.serve(address, &entry, origin, true, trap, pmap, hardware)
     }
 
     /// Puts a freshly walked entry in the place of an older one of the same page in the virtual
     /// TLB, if there is one; the index it counts under.
-    fn replace_stale(&mut self, address: u64, asid: u64, entry: &TlbEntry) -> u32 {
+    fn replace_stale(
+        &mut self,
+        address: u64,
+        asid: u64,
+        entry: &TlbEntry,
+        hardware: &mut impl Hardware,
+    ) -> u32 {
         match self.tlb.find(address, asid) {
             Some((index, old)) if old.page_mask == entry.page_mask => {
                 self.tlb.write(index, *entry);
+                if old.is_global() != entry.is_global() {
+                    self.forget(&old, hardware);
+                }
                 index
             }
-            _ => self.tlb.next_random(),
+            _ => {
+                let index = self.tlb.next_random();
+                if !self.may_hide(entry) {
+                    let old = self.tlb.write(index, *entry);
+                    self.make_room(&old, hardware);
+                }
+                index
+            }
+        }
+    }
+
+    /// Whether the second level can hold all of `entry` in one slot where `tlbp` finds it, so that
+    /// the virtual TLB need not.
+    fn may_hide(&self, entry: &TlbEntry) -> bool {
+        entry.pair_mask() == self.l2.granule().pair_mask()
+            && is_kernel_address(entry.hi) == entry.is_global()
+    }
+
+    /// `old` has left the virtual TLB for another's sake. It goes on in the second level if that
+    /// holds it; else nothing would find it, and it is forgotten.
+    fn make_room(&mut self, old: &TlbEntry, hardware: &mut impl Hardware) {
+        if !self.may_hide(old) || self.l2.lookup(old.hi, old.hi).is_none() {
+            self.forget(old, hardware);
+        }
+    }
+
+    /// The pair `tag` has left the second level for another's sake. The real TLB may keep it only
+    /// while the virtual TLB, or the linear windows, account for it.
+    fn displaced(&mut self, tag: u64, hardware: &mut impl Hardware) {
+        if linear_offset(tag).is_none() && self.tlb.find(tag, tag).is_none() {
+            hardware.tlb_remove(tag);
         }
     }
 
@@ -196,7 +244,9 @@ impl Vcpu<'_> {
         let (lo0, lo1) = (machine(first), machine(first + granule.bytes()));
         let tag = self.l2.tag(address, 0);
         // The windows are implied for every page: no backmap, and nothing that `tlbp` may find.
-        self.l2.insert(tag, lo0, lo1, &TlbEntry::INVALID, 0);
+        if let Some(other) = self.l2.insert(tag, lo0, lo1, &TlbEntry::INVALID, 0) {
+            self.displaced(other, hardware);
+        }
         hardware.tlb_remove(tag);
         hardware.tlb_write(TlbPair { hi: tag, lo0, lo1, page_mask: granule.page_mask() });
         Fault::Served
@@ -222,8 +272,7 @@ impl Vcpu<'_> {
         let granule = self.l2.granule();
         let guest = granule_entry(address, entry, granule);
         let asid = self.asid();
-        let kernel = is_kernel_address(address);
-        let kept = !kernel || guest.is_global();
+        let kept = is_kernel_address(address) == guest.is_global();
         let tag = self.l2.tag(address, asid);
         let hi = tag | if kept { 0 } else { asid };
         let mut machine = |lo: u64| {
@@ -240,10 +289,11 @@ impl Vcpu<'_> {
                 | flags & (!(LO_D as u32) | backing)
         };
         let (lo0, lo1) = (machine(guest.lo0), machine(guest.lo1));
-        if kept {
-            self.l2.insert(tag, lo0, lo1, &guest, origin);
+        if !kept {
+            self.l2.remove(address, asid);
+        } else if let Some(other) = self.l2.insert(tag, lo0, lo1, &guest, origin) {
+            self.displaced(other, hardware);
         }
-        self.user_globals |= !kernel && guest.is_global();
         if present {
             hardware.tlb_remove(hi);
         }
@@ -260,8 +310,13 @@ impl Vcpu<'_> {
         hardware: &mut impl Hardware,
     ) {
         let old = self.tlb.write(index, entry);
-        let same_pages = old.hi == entry.hi && old.page_mask == entry.page_mask;
-        if !random && !same_pages {
+        let same_pages = old.hi == entry.hi
+            && old.page_mask == entry.page_mask
+            && old.is_global() == entry.is_global();
+        let maps = (entry.lo0 | entry.lo1) & LO_V != 0;
+        if random {
+            self.make_room(&old, hardware);
+        } else if !(same_pages && maps) {
             self.forget(&old, hardware);
             self.l2.remove_where(|_, origin| origin == index, |tag| hardware.tlb_remove(tag));
         }
@@ -270,7 +325,7 @@ impl Vcpu<'_> {
         let pair_in_use = entry.hi & super::vtlb::EHINV == 0
             && entry.page_bytes() <= Granule::Page.bytes()
             && (entry.is_global() || (entry.hi ^ self.asid()) & ASID_MASK == 0)
-            && linear_offset(entry.hi).is_none();
+            && is_mapped_by_guest(entry.hi);
         if pair_in_use {
             self.install(entry.hi & VPN2_MASK, &entry, index, false, pmap, hardware);
         }
@@ -302,7 +357,7 @@ impl Vcpu<'_> {
 
     /// `tlbp` for EntryHi: the index of the entry, which may have to come back from the second
     /// level.
-    pub fn probe(&mut self, entry_hi: u64) -> Option<u32> {
+    pub fn probe(&mut self, entry_hi: u64, hardware: &mut impl Hardware) -> Option<u32> {
         let address = entry_hi & VPN2_MASK;
         if let Some((index, _)) = self.tlb.find(address, entry_hi) {
             return Some(index);
@@ -312,8 +367,8 @@ impl Vcpu<'_> {
         }
         let entry = self.l2.guest_entry(address, entry_hi)?;
         let index = self.tlb.next_random();
-        // The entry that makes room stays in the second level, as one that `tlbwr` replaced.
-        self.tlb.write(index, entry);
+        let old = self.tlb.write(index, entry);
+        self.make_room(&old, hardware);
         Some(index)
     }
 
@@ -337,7 +392,6 @@ impl Vcpu<'_> {
             self.tlb.write(index, TlbEntry::INVALID);
         }
         self.l2.remove_where(|tag, _| linear_offset(tag).is_none(), |_| ());
-        self.user_globals = false;
         hardware.tlb_flush();
     }
 }

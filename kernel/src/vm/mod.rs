@@ -5,6 +5,7 @@ pub mod exception;
 pub mod hardware;
 pub mod identity;
 pub mod l2tlb;
+pub mod loader;
 pub mod mapping;
 pub mod pmap;
 pub mod privileged;

@@ -135,12 +135,25 @@ impl<'a> Pmap<'a> {
     /// contiguous and naturally aligned in machine memory.
     pub fn build_linear_table(&mut self) {
         for piece in 0..self.linear.len() {
-            // 16 MiB, 4 MiB and 1 MiB pages: a pair of 1 MiB pages is one piece.
-            self.linear[piece] = [1024, 256, 64]
-                .into_iter()
-                .find_map(|pages| self.linear_pair(piece as u64 * LINEAR_PIECE, pages))
-                .unwrap_or_default();
+            self.build_piece(piece);
         }
+    }
+
+    /// Computes the linear table's entry for the piece that holds `guest`, after its backing
+    /// changed.
+    pub fn build_linear_piece(&mut self, guest: GuestPage) {
+        let piece = guest.address().0 / LINEAR_PIECE;
+        if (piece as usize) < self.linear.len() {
+            self.build_piece(piece as usize);
+        }
+    }
+
+    fn build_piece(&mut self, piece: usize) {
+        // 16 MiB, 4 MiB and 1 MiB pages: a pair of 1 MiB pages is one piece.
+        self.linear[piece] = [1024, 256, 64]
+            .into_iter()
+            .find_map(|pages| self.linear_pair(piece as u64 * LINEAR_PIECE, pages))
+            .unwrap_or_default();
     }
 
     /// The entry that maps `offset` of the window with a pair of pages of `pages` times 16 KiB.

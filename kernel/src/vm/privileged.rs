@@ -5,7 +5,7 @@ use super::hardware::Hardware;
 use super::pmap::Pmap;
 use super::trap::{Outcome, Trap};
 use super::vcpu::Vcpu;
-use super::vtlb::{TlbEntry, ASID_MASK, EHINV, TLB_ENTRIES, VPN2_MASK};
+use super::vtlb::{TlbEntry, ASID_MASK, EHINV, LO_G, TLB_ENTRIES, VPN2_MASK};
 use disco_abi::{Call, CallError};
 use disco_arch::cp0::Status;
 use disco_arch::instruction::{Instruction, Privileged};
@@ -122,11 +122,11 @@ impl Vcpu<'_> {
         hardware: &mut impl Hardware,
     ) {
         let special = self.special;
-        let index = special.index() & !PROBE_FAILED;
+        let index = (special.index() & !PROBE_FAILED) % TLB_ENTRIES as u32;
         match instruction {
             Privileged::TlbProbe => {
-                let found = self.probe(special.entry_hi() & VPN2_MASK | self.asid());
-                special.set_index(found.unwrap_or(PROBE_FAILED | index));
+                let found = self.probe(special.entry_hi() & VPN2_MASK | self.asid(), hardware);
+                special.set_index(found.unwrap_or(PROBE_FAILED | special.index()));
             }
             Privileged::TlbRead => {
                 let entry = self.tlb.entry(index);
@@ -158,14 +158,12 @@ impl Vcpu<'_> {
     /// The entry that `tlbwi` and `tlbwr` write. The guest may have put anything into the special
     /// page; what the hardware would not keep is dropped.
     fn entry_from_registers(&self) -> TlbEntry {
-        const LO: u64 = 0xc000_0000_3fff_ffff;
         let special = self.special;
-        let hi = special.entry_hi() & (VPN2_MASK | EHINV) | self.asid();
-        let page_mask = super::cp0::legal_page_mask(special.page_mask());
-        let (lo0, lo1) = (special.entry_lo0() & LO, special.entry_lo1() & LO);
-        // The two G bits become one.
-        let global = |lo: u64| lo & !1 | lo0 & lo1 & 1;
-        TlbEntry { hi, lo0: global(lo0), lo1: global(lo1), page_mask }
+        if special.entry_hi() & EHINV != 0 {
+            return TlbEntry::INVALID;
+        }
+        let hi = special.entry_hi() & VPN2_MASK | self.asid();
+        entry_as_kept(hi, special.entry_lo0(), special.entry_lo1(), special.page_mask())
     }
 
     /// `tlbinv`: every entry of the current ASID that is not global.
@@ -226,15 +224,8 @@ impl Vcpu<'_> {
         pmap: &mut Pmap,
         hardware: &mut impl Hardware,
     ) {
-        const LO: u64 = 0xc000_0000_3fff_ffff;
-        let global = lo0 & lo1 & 1;
-        let entry = TlbEntry {
-            hi: hi & (VPN2_MASK | ASID_MASK),
-            lo0: lo0 & LO & !1 | global,
-            lo1: lo1 & LO & !1 | global,
-            page_mask: super::cp0::legal_page_mask(page_mask),
-        };
-        match self.probe(entry.hi) {
+        let entry = entry_as_kept(hi & (VPN2_MASK | ASID_MASK), lo0, lo1, page_mask);
+        match self.probe(entry.hi, hardware) {
             Some(index) => self.write_tlb(index, entry, false, pmap, hardware),
             None => {
                 let index = self.tlb.next_random();
@@ -242,4 +233,13 @@ impl Vcpu<'_> {
             }
         }
     }
+}
+
+/// An entry as the TLB keeps it: page numbers without the bits that the page's size covers, and
+/// one G bit for both pages.
+const fn entry_as_kept(hi: u64, lo0: u64, lo1: u64, page_mask: u64) -> TlbEntry {
+    let page_mask = super::cp0::legal_page_mask(page_mask);
+    let kept = 0xc000_0000_3fff_fffe & !(page_mask >> 13 << 6);
+    let global = lo0 & lo1 & LO_G;
+    TlbEntry { hi, lo0: lo0 & kept | global, lo1: lo1 & kept | global, page_mask }
 }

@@ -12,6 +12,9 @@ use disco_arch::cp0::{Cause, Status};
 use disco_arch::instruction::Instruction;
 use disco_arch::trap::Entry;
 
+/// Major opcode of branches on a floating-point register.
+const COP1: u32 = 0x11;
+
 /// The real CPU's registers at the trap.
 #[derive(Clone, Copy, Debug)]
 pub struct Trap {
@@ -189,11 +192,11 @@ impl Vcpu<'_> {
         if !trap.in_delay_slot() {
             return trap.epc.wrapping_add(4);
         }
-        if self.context.fpu_mask != 0 {
+        let branch = Instruction(trap.bad_instr_p);
+        if self.context.fpu_mask != 0 && branch.0 >> 26 == COP1 {
             hardware.fpu_save(&mut self.fpu);
         }
         let fpr = &self.fpu.fpr;
-        let branch = Instruction(trap.bad_instr_p);
         let outcome = branch.after_delay_slot(trap.epc, &self.context.gpr, |number| {
             fpr[usize::from(number & 31)] & 1 != 0
         });

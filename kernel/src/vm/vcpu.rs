@@ -108,8 +108,6 @@ pub struct Vcpu<'a> {
     pub tlb: VirtualTlb,
     /// The second level.
     pub l2: L2Tlb,
-    /// A user page is global: flushes by ASID must look at all entries.
-    pub user_globals: bool,
     /// Floating-point registers while they are not in the FPU.
     pub fpu: FpuRegisters,
     /// Statistics.
@@ -130,7 +128,6 @@ impl<'a> Vcpu<'a> {
             identity,
             tlb: VirtualTlb::new(),
             l2: L2Tlb::new(),
-            user_globals: false,
             fpu: FpuRegisters { fpr: [0; 32], fcsr: 0 },
             counters: VcpuCounters::default(),
             posted: AtomicU32::new(0),
@@ -219,6 +216,14 @@ impl<'a> Vcpu<'a> {
         let ticks = self.registers.compare.wrapping_sub(count);
         let ticks = if ticks == 0 { 1 << 32 } else { u64::from(ticks) };
         self.registers.timer_deadline = now.saturating_add(ticks);
+    }
+
+    /// When the timer strikes next, in ticks of the monitor's clock; `u64::MAX` for never.
+    pub fn next_timer(&self) -> u64 {
+        match self.registers.count_frozen {
+            Some(_) => u64::MAX,
+            None => self.registers.timer_deadline,
+        }
     }
 
     /// Acknowledges the timer, as a write of Compare does.

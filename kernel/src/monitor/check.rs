@@ -1,0 +1,205 @@
+//! The audit behind the command `check`: each CPU checks what it owns, when it is asked to.
+
+use super::cpu::Cpu;
+use super::resident::Resident;
+use super::slot::Message;
+use crate::address::MachinePage;
+use crate::machine::{Audit, Machine, Owner};
+use crate::vm::mapping::linear_offset;
+use crate::vm::vtlb::{ASID_MASK, LO_V};
+use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicU32, Ordering};
+use disco_arch::board::interrupts;
+use disco_arch::tlb;
+use spin::Mutex;
+
+/// A CPU's audit: asked for by CPU 0, done by its CPU.
+#[derive(Debug)]
+pub struct AuditBox {
+    asked: AtomicU32,
+    done: AtomicU32,
+    /// Guards the last result. Innermost.
+    result: Mutex<AuditResult>,
+}
+
+/// What an audit found.
+#[derive(Clone, Copy, Debug)]
+pub struct AuditResult {
+    /// Checks made.
+    pub checks: u64,
+    /// Checks that did not hold.
+    pub failed: u64,
+    /// The first of them.
+    pub first: Message,
+}
+
+impl AuditResult {
+    /// Nothing checked.
+    pub const EMPTY: Self = Self { checks: 0, failed: 0, first: Message::EMPTY };
+
+    /// Adds what `audit` found.
+    pub fn add<F: Copy + fmt::Display>(&mut self, audit: &Audit<F>) {
+        self.checks += audit.checks();
+        self.failed += audit.failed();
+        if self.first.bytes().is_empty() {
+            if let Some(failure) = audit.failures().next() {
+                let _ = write!(self.first, "{failure}");
+            }
+        }
+    }
+}
+
+impl AuditBox {
+    /// Nothing was asked.
+    pub const fn new() -> Self {
+        Self {
+            asked: AtomicU32::new(0),
+            done: AtomicU32::new(0),
+            result: Mutex::new(AuditResult::EMPTY),
+        }
+    }
+
+    /// Asks for an audit; the caller interrupts the CPU.
+    pub fn ask(&self) {
+        self.asked.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The result, once it is there.
+    pub fn result(&self) -> Option<AuditResult> {
+        let there = self.done.load(Ordering::Acquire) == self.asked.load(Ordering::Acquire);
+        there.then(|| *self.result.lock())
+    }
+}
+
+impl Default for AuditBox {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What can be wrong with a virtual machine's tables.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    /// A page of the pmap is not the virtual machine's.
+    Owner(u64, MachinePage),
+    /// The second-level TLB maps a page that is not the virtual machine's.
+    L2Owner(u64, MachinePage),
+    /// A mapping that no backmap finds.
+    Backmap(u64),
+    /// The real TLB maps a page that is not the virtual machine's.
+    TlbOwner(u64, MachinePage),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Owner(guest, page) => {
+                write!(f, "pmap: guest page {guest:#x} has another's machine page {:#x}", page.0)
+            }
+            Self::L2Owner(tag, page) => {
+                write!(f, "second-level TLB: {tag:#x} maps another's machine page {:#x}", page.0)
+            }
+            Self::Backmap(tag) => write!(f, "no backmap finds the mapping {tag:#x}"),
+            Self::TlbOwner(hi, page) => {
+                write!(f, "TLB: {hi:#x} maps another's machine page {:#x}", page.0)
+            }
+        }
+    }
+}
+
+/// Machine page of an EntryLo.
+const fn page_of(lo: u64) -> MachinePage {
+    MachinePage((lo & 0x3fff_ffff) >> 8)
+}
+
+impl Resident {
+    fn audit(&self, machine: &Machine, loaded: bool, audit: &mut Audit<Failure>) {
+        let vm = self.slot.id;
+        for (guest, page) in self.pmap.iter() {
+            let right = machine.owner(page) == Some(Owner::Guest { vm, page: guest });
+            audit.check(right, || Failure::Owner(guest.0, page));
+        }
+        let own = |page: MachinePage| match machine.owner(page) {
+            Some(Owner::Guest { vm: owner, page }) if owner == vm => Some(page),
+            _ => None,
+        };
+        for slot in self.vcpu.l2.iter() {
+            let linear = linear_offset(slot.tag & !ASID_MASK).is_some();
+            for lo in [slot.lo0, slot.lo1].map(u64::from) {
+                if lo & LO_V == 0 {
+                    continue;
+                }
+                let page = page_of(lo);
+                let guest = own(page);
+                audit.check(guest.is_some(), || Failure::L2Owner(slot.tag, page));
+                let found = guest.is_none_or(|guest| self.pmap.is_recorded(guest, slot.tag));
+                audit.check(linear || found, || Failure::Backmap(slot.tag));
+            }
+        }
+        if loaded {
+            // Entry 0 is the special page's.
+            for entry in (1..tlb::entries()).map(tlb::read) {
+                for lo in [entry.lo0, entry.lo1] {
+                    if entry.hi & tlb::ENTRY_HI_INVALID == 0 && lo & LO_V != 0 {
+                        let page = page_of(lo);
+                        audit.check(own(page).is_some(), || Failure::TlbOwner(entry.hi, page));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Cpu {
+    /// Audits what this CPU owns, if it was asked to since the last time.
+    pub(super) fn answer_audit(&self) {
+        let place = &self.shared.audit;
+        let asked = place.asked.load(Ordering::Acquire);
+        if place.done.load(Ordering::Relaxed) == asked {
+            return;
+        }
+        let mut result = AuditResult::EMPTY;
+        let mut queue = Audit::new();
+        self.queue.audit(&self.monitor.scheduler, &mut queue);
+        result.add(&queue);
+        for slot in self.monitor.slots {
+            let resident = slot.resident();
+            if resident.is_null() || self.monitor.scheduler.home(slot.vcpu()) != Some(self.id) {
+                continue;
+            }
+            let mut audit = Audit::new();
+            // SAFETY: its home is this CPU, which does nothing else with it now.
+            let resident_ref = unsafe { &*resident };
+            resident_ref.audit(&self.monitor.machine, resident == self.loaded, &mut audit);
+            result.add(&audit);
+        }
+        *place.result.lock() = result;
+        place.done.store(asked, Ordering::Release);
+    }
+
+    /// Audits what the CPUs own: all do their part.
+    pub(super) fn check_cpus(&mut self) -> AuditResult {
+        let mut total = AuditResult::EMPTY;
+        let cpus = self.monitor.layout.cpus().len();
+        let others = || self.monitor.cpus[..cpus].iter().filter_map(|cpu| cpu.get());
+        for (number, cpu) in others().enumerate() {
+            cpu.audit.ask();
+            interrupts::send_ipi(number);
+        }
+        self.answer_audit();
+        for cpu in others() {
+            let result = loop {
+                match cpu.audit.result() {
+                    Some(result) => break result,
+                    None => core::hint::spin_loop(),
+                }
+            };
+            total.checks += result.checks;
+            total.failed += result.failed;
+            if total.first.bytes().is_empty() {
+                total.first = result.first;
+            }
+        }
+        total
+    }
+}

@@ -1,0 +1,46 @@
+//! The monitor's clock: Count without its wrapping.
+
+/// Nanoseconds of a tick of Count on QEMU's Malta: 320 MHz and two cycles a tick, which QEMU
+/// rounds to whole nanoseconds (target/mips/cpu.c, `mips_cp0_period_set`).
+pub const NS_PER_TICK: u64 = 6;
+/// Frequency of Count in Hz, to the nearest.
+pub const COUNT_HZ: u64 = (1_000_000_000 + NS_PER_TICK / 2) / NS_PER_TICK;
+/// Ticks of a millisecond.
+pub const TICKS_PER_MS: u64 = 1_000_000 / NS_PER_TICK;
+/// A CPU looks at its clock at least so often, in ticks: about 6 s of the 25 s in which Count
+/// wraps.
+pub const LOOK_AT_CLOCK: u64 = 1 << 30;
+
+/// One CPU's clock. All begin with Count, which the CPUs of QEMU's Malta have in common.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock {
+    last: u64,
+}
+
+impl Clock {
+    /// Ticks since the machine was reset, given Count.
+    pub fn now(&mut self, count: u32) -> u64 {
+        let ticks = self.last & !0xffff_ffff | u64::from(count);
+        self.last = if ticks < self.last { ticks + (1 << 32) } else { ticks };
+        self.last
+    }
+}
+
+/// Ticks in nanoseconds.
+pub const fn nanoseconds(ticks: u64) -> u64 {
+    ticks.saturating_mul(NS_PER_TICK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_on_when_count_wraps() {
+        let mut clock = Clock::default();
+        assert_eq!(clock.now(5), 5);
+        assert_eq!(clock.now(u32::MAX), 0xffff_ffff);
+        assert_eq!(clock.now(3), 0x1_0000_0003);
+        assert_eq!(clock.now(3), 0x1_0000_0003);
+    }
+}

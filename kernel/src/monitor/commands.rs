@@ -1,0 +1,299 @@
+//! What the commands of the prompt do. They run on CPU 0.
+
+use super::check::AuditResult;
+use super::clock::nanoseconds;
+use super::cpu::{Cpu, NOBODY};
+use super::resident::Resident;
+use super::slot::{Message, VmSlot, VmState};
+use super::Monitor;
+use crate::console::command::{self, Command, Format};
+use crate::console::report::{
+    CheckRow, CpuRow, Harmless, MemRow, Row, StatRow, VcpuRow, VmRow,
+};
+use crate::events::Event;
+use crate::machine::{Node, Usage};
+use core::fmt::{self, Write};
+use core::sync::atomic::Ordering;
+use disco_abi::PAGE_SIZE;
+use disco_arch::board::power;
+use disco_arch::board::uart::Uart;
+
+impl Cpu {
+    /// Executes a command and answers it.
+    pub(super) fn execute(&mut self, command: Command<usize>) {
+        let monitor = self.monitor;
+        let slot = |vm: usize| monitor.slots.get(vm);
+        match command {
+            Command::Help(about) => self.answer(|out| command::help(about, out)),
+            Command::VmList(format) => self.vm_list(monitor.slots, format),
+            Command::VmInfo(vm, format) => {
+                if let Some(slot) = slot(vm) {
+                    self.vm_list(core::slice::from_ref(slot), format);
+                    self.vcpu_row(slot, format);
+                }
+            }
+            Command::VmConsole(vm) => {
+                monitor.console.lock().attach(vm);
+            }
+            Command::VmStop(vm) => {
+                if let Some(slot) = slot(vm).filter(|slot| !monitor.stop(slot)) {
+                    self.answer(|out| writeln!(out, "{} does not run", slot.name));
+                }
+            }
+            Command::VmStart(vm) => {
+                if let Some(slot) = slot(vm) {
+                    self.vm_start(slot);
+                }
+            }
+            Command::Cpus(format) => self.cpus(format),
+            Command::Mem(format) => self.mem(format),
+            Command::Stats(format) => self.stats(format),
+            Command::Check(format) => self.check(format),
+            Command::PowerOff => self.power_off(),
+        }
+        monitor.console.lock().command_done();
+    }
+
+    fn rows<R: Row>(&mut self, format: Format, rows: impl Iterator<Item = R>) {
+        self.answer(|out| R::write_head(out, format));
+        for row in rows {
+            self.answer(|out| row.write_row(out, format));
+        }
+    }
+
+    fn vm_list(&mut self, slots: &'static [VmSlot], format: Format) {
+        let monitor = self.monitor;
+        self.answer(|out| VmRow::write_head(out, format));
+        for slot in slots {
+            let state = *slot.state.lock();
+            let (word, reason) = match state {
+                VmState::Off => ("off", Message::EMPTY),
+                VmState::Running => ("running", Message::EMPTY),
+                VmState::Stopped { reason, message } => ("stopped", described(reason, &message)),
+            };
+            let row = VmRow {
+                name: slot.name,
+                state: word,
+                vcpus: slot.described.vcpus.get().into(),
+                memory: slot.described.memory.get(),
+                backed: monitor.with_resident(slot, |vm| vm.pmap.iter().count()).unwrap_or(0)
+                    as u64
+                    * PAGE_SIZE,
+                cpu_ns: nanoseconds(monitor.scheduler.ran(slot.vcpu())),
+                starts: slot.starts.load(Ordering::Relaxed),
+                reason: reason.bytes(),
+            };
+            self.answer(|out| row.write_row(out, format));
+        }
+    }
+
+    fn vcpu_row(&mut self, slot: &'static VmSlot, format: Format) {
+        let monitor = self.monitor;
+        let home = monitor.scheduler.home(slot.vcpu());
+        let running = home.and_then(|cpu| monitor.cpus.get(usize::from(cpu.0))?.get()).is_some_and(
+            |cpu| cpu.running.load(Ordering::Relaxed) == u32::from(slot.vcpu().0),
+        );
+        let row = VcpuRow {
+            vm: slot.name,
+            vcpu: 0,
+            state: match home {
+                None => "off",
+                Some(_) if running => "running",
+                Some(_) => "waiting",
+            },
+            cpu: home.map(|cpu| cpu.0.into()),
+            cpu_ns: nanoseconds(monitor.scheduler.ran(slot.vcpu())),
+            pc: monitor.with_resident(slot, |vm| vm.vcpu.context.pc).unwrap_or(0),
+        };
+        self.rows(format, core::iter::once(row));
+    }
+
+    fn vm_start(&mut self, slot: &'static VmSlot) {
+        if matches!(*slot.state.lock(), VmState::Running) {
+            self.answer(|out| writeln!(out, "{} runs already", slot.name));
+            return;
+        }
+        let now = self.now();
+        if let Err(error) = self.monitor.start(slot, now) {
+            self.answer(|out| writeln!(out, "{} cannot be started: {error}", slot.name));
+        }
+    }
+
+    fn cpus(&mut self, format: Format) {
+        let monitor = self.monitor;
+        let now = self.now();
+        let count = monitor.layout.cpus().len();
+        let known = monitor.cpus[..count].iter().enumerate();
+        let rows = known.filter_map(|(number, cpu)| {
+            let cpu = cpu.get()?;
+            let idle = cpu.idle.load(Ordering::Relaxed);
+            let running = cpu.running.load(Ordering::Relaxed);
+            let slot = monitor.slots.get(running as usize).filter(|_| running != NOBODY);
+            Some(CpuRow {
+                cpu: number as u64,
+                node: cpu.node.0.into(),
+                code: cpu.code.load(Ordering::Relaxed),
+                running: slot.map(|slot| (slot.name, 0)),
+                idle_ns: nanoseconds(idle),
+                idle_share: idle.saturating_mul(1000) / now.max(1),
+                switches: cpu.switches.load(Ordering::Relaxed),
+            })
+        });
+        self.rows(format, rows);
+    }
+
+    fn mem(&mut self, format: Format) {
+        let monitor = self.monitor;
+        let mut all = MemRow::default();
+        self.answer(|out| MemRow::write_head(out, format));
+        for node in monitor.machine.nodes() {
+            let row = monitor.mem_row(node);
+            all.add(&row);
+            self.answer(|out| row.write_row(out, format));
+        }
+        self.answer(|out| all.write_row(out, format));
+    }
+
+    fn stats(&mut self, format: Format) {
+        let monitor = self.monitor;
+        let cpus = monitor.cpus[..monitor.layout.cpus().len()].iter().enumerate();
+        self.answer(|out| StatRow::write_head(out, format));
+        for (number, cpu) in cpus {
+            let Some(cpu) = cpu.get() else { continue };
+            let names = ["board interrupts", "calls by other CPUs", "timer interrupts"];
+            let counters = names.into_iter().zip(&cpu.interrupts);
+            let switches = ("switches", &cpu.switches);
+            for (counter, value) in counters.chain([switches]) {
+                let value = value.load(Ordering::Relaxed);
+                let row = StatRow { cpu: Some(number as u64), vm: None, counter, value };
+                self.answer(|out| row.write_row(out, format));
+            }
+        }
+        for slot in monitor.slots {
+            let Some(counters) = monitor.with_resident(slot, counters) else { continue };
+            for (counter, value) in counters {
+                let row = StatRow { cpu: None, vm: Some(slot.name), counter, value };
+                self.answer(|out| row.write_row(out, format));
+            }
+        }
+    }
+
+    fn check(&mut self, format: Format) {
+        let mut memory = AuditResult::EMPTY;
+        memory.add(&self.monitor.machine.audit());
+        let cpus = self.check_cpus();
+        let results = [
+            ("memmap, bitmaps and counts of free pages agree", memory),
+            ("run queues, pmaps, backmaps, second-level and real TLBs agree", cpus),
+        ];
+        let rows = results.into_iter().map(|(invariant, result)| CheckRow {
+            invariant,
+            checked: result.checks,
+            failed: result.failed,
+        });
+        self.rows(format, rows);
+        for (_, result) in results {
+            if result.failed > 0 && format == Format::Text {
+                let first = Harmless(result.first.bytes());
+                self.answer(|out| writeln!(out, "first failure: {first}"));
+            }
+        }
+    }
+
+    fn power_off(&mut self) -> ! {
+        let now = self.now();
+        self.monitor.event(Event::PowerOff, now, None);
+        self.answer(|out| out.write_str("power off\n"));
+        let mut console = self.monitor.console.lock();
+        let uart = Uart::com1();
+        let mut byte = [0];
+        while console.uart_take(&mut byte) != 0 {
+            uart.send(byte[0]);
+        }
+        uart.drain();
+        Uart::com2().drain();
+        power::off()
+    }
+}
+
+impl Monitor {
+    /// Lets `read` look at a running virtual machine; `None` if it does not run. Its counters
+    /// change meanwhile.
+    fn with_resident<T>(&self, slot: &VmSlot, read: impl FnOnce(&Resident) -> T) -> Option<T> {
+        let _state = slot.state.lock();
+        let resident = slot.resident();
+        // SAFETY: under `state` it stays where it is. Its CPU writes counters and tables while
+        // they are read here: words that are each read once, and shown to a person.
+        (!resident.is_null()).then(|| read(unsafe { &*resident }))
+    }
+
+    fn mem_row(&self, node: &'static Node) -> MemRow {
+        let Usage { free, in_transit, monitor, payload, service, guest, damaged } = node.usage();
+        let bytes = |pages: u64| pages * PAGE_SIZE;
+        let number = usize::from(node.id().0);
+        let stacks: u64 = self
+            .layout
+            .cpus()
+            .iter()
+            .filter(|cpu| cpu.node == number)
+            .map(|cpu| cpu.stack.len() + cpu.block.len())
+            .sum();
+        let shared = if number == 0 {
+            self.layout.shared.len() + self.layout.heap.len()
+        } else {
+            0
+        };
+        let data = stacks + shared;
+        let tables = bytes(monitor + in_transit + damaged).saturating_sub(data + self.code_len);
+        MemRow {
+            node: Some(number as u64),
+            total: bytes(node.range().count),
+            free: bytes(free),
+            guests: bytes(guest),
+            code: self.code_len,
+            data,
+            tables: tables + bytes(service),
+            payload: bytes(payload),
+        }
+    }
+}
+
+fn described(reason: &str, message: &Message) -> Message {
+    let mut text = Message::EMPTY;
+    let _ = write!(text, "{reason}");
+    if !message.bytes().is_empty() {
+        let _ = write!(text, ": {}", Harmless(message.bytes()));
+    }
+    text
+}
+
+/// A virtual machine's counters by name.
+fn counters(vm: &Resident) -> [(&'static str, u64); 17] {
+    let fast = vm.vcpu.context.counters;
+    let slow = vm.vcpu.counters;
+    [
+        ("second-level TLB hits", fast.l2_hits),
+        ("linear window hits", fast.linear_hits),
+        ("system calls reflected", fast.system_calls),
+        ("eret in the vectors", fast.erets),
+        ("traps into the monitor", slow.traps),
+        ("virtual TLB hits", slow.vtlb_hits),
+        ("page-table walks", slow.walks),
+        ("linear window pages", slow.linear_pages),
+        ("refills reflected", slow.refills_reflected),
+        ("exceptions reflected", slow.exceptions_reflected),
+        ("moves of CP0 registers", slow.moves),
+        ("TLB instructions", slow.tlb_instructions),
+        ("eret in the monitor", slow.erets),
+        ("wait", slow.waits),
+        ("monitor calls", slow.calls),
+        ("interrupts delivered", slow.interrupts),
+        ("FPU loads", slow.fpu_loads),
+    ]
+}
+
+impl fmt::Debug for Cpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cpu").field("id", &self.id).finish_non_exhaustive()
+    }
+}

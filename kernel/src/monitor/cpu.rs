@@ -1,0 +1,471 @@
+//! One CPU of the machine: from a guest's trap to the next guest's entry.
+//!
+//! The monitor runs with interrupts off; they are taken while a guest runs, or end the idle
+//! loop's `wait`. Everything in [`Cpu`] is this CPU's own, in its node's memory; what others may
+//! read of it is in [`CpuShared`].
+
+use super::calls::Done;
+use super::clock::{nanoseconds, Clock, COUNT_HZ, LOOK_AT_CLOCK};
+use super::real::{self, RealCpu};
+use super::resident::Resident;
+use super::slot::Message;
+use super::Monitor;
+use crate::address::GuestPage;
+use crate::machine::NodeId;
+use crate::schedule::{self, CpuId, RunQueue, Times, VcpuId, VcpuSet};
+use crate::vm::exception::NoVector;
+use crate::vm::hardware::Hardware;
+use crate::vm::trap::Outcome;
+use core::fmt::Write;
+use core::ptr;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use disco_abi::LINE_CONSOLE;
+use disco_arch::board::{interrupts, XKPHYS_CACHED};
+use disco_arch::cp0::{self, Cause, Status};
+use disco_arch::cpu;
+use disco_arch::trap::{self, Entry, GuestContext};
+
+/// Room that a [`Cpu`] needs, in bytes; the firmware sets as much aside.
+pub const BLOCK_LEN: u64 = 16 << 10;
+const _: () = assert!(core::mem::size_of::<Cpu>() as u64 <= BLOCK_LEN);
+/// No virtual CPU, in [`CpuShared::running`].
+pub const NOBODY: u32 = u32::MAX;
+/// Lines that interrupt the monitor.
+const LINES: u32 = Cause::IP2.bits() | Cause::IP3.bits() | Cause::IP7.bits();
+/// A timer is not set nearer than this, in ticks, so that it is not missed.
+const SOONEST: u64 = 32;
+/// Posted bit for console input, by the number of its line.
+pub const POSTED_INPUT: u64 = 1 << LINE_CONSOLE;
+
+/// What a CPU lets the others read, and where they ask it for things.
+#[derive(Debug)]
+#[repr(align(64))]
+pub struct CpuShared {
+    /// Its node.
+    pub node: NodeId,
+    /// Machine address of the code it runs, from its program counter.
+    pub code: AtomicU64,
+    /// The virtual CPU it runs, or [`NOBODY`].
+    pub running: AtomicU32,
+    /// Ticks without anything to run.
+    pub idle: AtomicU64,
+    /// Switches between virtual CPUs.
+    pub switches: AtomicU64,
+    /// Interrupts by line: the board's, other CPUs', the timer's.
+    pub interrupts: [AtomicU64; 3],
+    /// An audit that was asked for and not done, see `check.rs`.
+    pub audit: super::check::AuditBox,
+}
+
+impl CpuShared {
+    /// Of a CPU of `node` that has not started.
+    pub const fn new(node: NodeId) -> Self {
+        Self {
+            node,
+            code: AtomicU64::new(0),
+            running: AtomicU32::new(NOBODY),
+            idle: AtomicU64::new(0),
+            switches: AtomicU64::new(0),
+            interrupts: [const { AtomicU64::new(0) }; 3],
+            audit: super::check::AuditBox::new(),
+        }
+    }
+}
+
+/// A CPU's own state.
+#[repr(C)]
+pub struct Cpu {
+    /// What the vectors save into while nothing runs; also holds what every context needs.
+    idle: GuestContext,
+    /// The monitor's shared part.
+    pub monitor: &'static Monitor,
+    /// What this CPU lets others read.
+    pub shared: &'static CpuShared,
+    /// Its number.
+    pub id: CpuId,
+    /// Its run queue.
+    pub queue: RunQueue,
+    /// The virtual CPU whose state is in the real one: TLB, FPU, UserLocal. Null if none.
+    pub(super) loaded: *mut Resident,
+    clock: Clock,
+    /// When the next turn is due.
+    until: u64,
+    /// What Compare was set for.
+    timer: u64,
+    /// When the console wants service, on CPU 0.
+    pub(super) console_due: u64,
+    /// Virtual CPUs that a turn has switched off.
+    ended: VcpuSet,
+}
+
+impl Cpu {
+    /// Prepares `place` for CPU `number`, which runs this.
+    ///
+    /// # Safety
+    /// `place` is this CPU's alone; `stack` is the end of the stack that its traps use.
+    pub unsafe fn init(place: *mut Self, monitor: &'static Monitor, number: usize, stack: u64) {
+        let Some(shared) = monitor.cpus.get(number).and_then(|cpu| cpu.get()).copied() else {
+            panic!("CPU {number} is not prepared");
+        };
+        let monitor_status = Status::KX | Status::SX | Status::UX;
+        let fixed = Status::from_bits_retain(real::fixed_status());
+        let lines = Status::from_bits_retain(LINES);
+        let mut idle = GuestContext::new();
+        idle.stack = stack;
+        idle.handler = handle as *const () as u64;
+        idle.fault_handler = monitor_fault as *const () as u64;
+        idle.monitor_status = u64::from((monitor_status | fixed | lines).bits());
+        idle.base_status = idle.monitor_status | u64::from((Status::IE | Status::EXL).bits());
+        // SAFETY: the caller's promise.
+        unsafe {
+            place.write(Self {
+                idle,
+                monitor,
+                shared,
+                id: CpuId(number as u8),
+                queue: RunQueue::new(CpuId(number as u8), Times::at(COUNT_HZ)),
+                loaded: ptr::null_mut(),
+                clock: Clock::default(),
+                until: 0,
+                timer: 0,
+                console_due: if number == 0 { 0 } else { u64::MAX },
+                ended: VcpuSet::EMPTY,
+            });
+            cp0::set_kscratch4(place as u64);
+            trap::set_context(&raw mut (*place).idle);
+            cpu::leave_boot_vectors();
+            cp0::set_status(monitor_status | fixed | lines);
+        }
+        let code = cpu::program_counter() & !XKPHYS_CACHED;
+        shared.code.store(code, Ordering::Relaxed);
+    }
+
+    /// This CPU's own state.
+    ///
+    /// # Safety
+    /// After [`Cpu::init`], and while no other reference to it is in use on this CPU.
+    unsafe fn here() -> &'static mut Self {
+        // SAFETY: KScratch4 holds what `init` put there; the rest is the caller's promise.
+        unsafe { &mut *(cp0::kscratch4() as *mut Self) }
+    }
+
+    /// Begins to run guests.
+    ///
+    /// # Safety
+    /// As for [`Cpu::here`]; on the stack that traps use, whose contents are given up.
+    pub unsafe fn enter_first(place: *mut Self) -> ! {
+        // SAFETY: the caller's promise.
+        let context = unsafe { (*place).next(true) };
+        // SAFETY: `next` returns a context that is filled for this CPU.
+        unsafe { trap::enter(context) }
+    }
+
+    /// Ticks since reset.
+    pub fn now(&mut self) -> u64 {
+        self.clock.now(cp0::count())
+    }
+
+    fn hardware(&self) -> RealCpu {
+        // SAFETY: interrupts are off in the monitor; callers drop the handle before they ask
+        // for another.
+        unsafe { RealCpu::here() }
+    }
+
+    /// A trap of the loaded virtual CPU.
+    fn trap(&mut self, entry: Entry) -> *mut GuestContext {
+        // SAFETY: traps come from the loaded virtual CPU, which is this CPU's.
+        let resident = unsafe { &mut *self.loaded };
+        let now = self.now();
+        let mut hardware = self.hardware();
+        let user = resident.vcpu.context.status & u64::from(Status::KSU_USER.bits()) != 0;
+        let trap = hardware.trap(entry, user);
+        let outcome = resident.vcpu.handle_trap(&trap, now, &mut resident.pmap, &mut hardware);
+        let turn = match outcome {
+            Outcome::Resume => false,
+            Outcome::Interrupt => self.interrupts(),
+            Outcome::Wait => self.wait(resident, now),
+            Outcome::Call { call, arguments } => {
+                let done = self.monitor_call(resident, call, arguments);
+                self.call_done(resident, done)
+            }
+            Outcome::Populate(page) => {
+                !self.populate(resident, page)
+                    && self.end(resident, "memory", Message::new(b"the machine has no free memory"))
+            }
+            Outcome::NoVector(no_vector) => {
+                let mut message = Message::EMPTY;
+                let NoVector { vector, code } = no_vector;
+                let _ = write!(message, "exception {code} at its own vector {vector:#x}");
+                self.end(resident, "fault", message)
+            }
+        };
+        self.next(turn)
+    }
+
+    fn call_done(&mut self, resident: &mut Resident, done: Done) -> bool {
+        match done {
+            Done::Value(value) => {
+                resident.vcpu.set_gpr(2, value);
+                false
+            }
+            Done::Yield => {
+                resident.vcpu.set_gpr(2, 0);
+                let now = self.now();
+                self.queue.yield_now(&self.monitor.scheduler, now);
+                true
+            }
+            Done::Ends { reason, message, restart } => {
+                resident.restart = restart;
+                self.end(resident, reason, message)
+            }
+        }
+    }
+
+    /// The virtual CPU has executed `wait`; whether it gives the CPU up.
+    fn wait(&mut self, resident: &mut Resident, now: u64) -> bool {
+        let vcpu = &mut resident.vcpu;
+        vcpu.update_lines(now);
+        if vcpu.has_interrupt() {
+            return false;
+        }
+        let deadline = vcpu.next_timer();
+        self.queue.wait(&self.monitor.scheduler, now, deadline)
+    }
+
+    /// Ends the virtual machine of `resident` in the turn that follows.
+    fn end(&mut self, resident: &mut Resident, reason: &'static str, message: Message) -> bool {
+        resident.ending = Some((reason, message));
+        // It is this CPU's: nobody needs to be interrupted.
+        let _ = self.monitor.scheduler.stop(resident.slot.vcpu());
+        true
+    }
+
+    /// Gives `page` of `resident` a machine page if it has none; whether it has one now.
+    pub(super) fn populate(&self, resident: &mut Resident, page: GuestPage) -> bool {
+        if page.0 >= resident.pmap.pages() {
+            return false;
+        }
+        let vm = resident.slot.id;
+        self.monitor.populate(vm, self.shared.node, page, &mut resident.pmap).is_ok()
+    }
+
+    /// Serves the real CPU's interrupts; whether a turn is due.
+    fn interrupts(&mut self) -> bool {
+        let lines = cp0::cause();
+        let mut turn = false;
+        let count = |line: usize| self.shared.interrupts[line].fetch_add(1, Ordering::Relaxed);
+        if lines.contains(interrupts::IPI_LINE) {
+            count(1);
+            interrupts::clear_ipi(usize::from(self.id.0));
+            turn = true;
+        }
+        if lines.contains(interrupts::TIMER_LINE) {
+            count(2);
+            self.timer = 0;
+            let now = self.now();
+            self.set_timer(now.saturating_add(LOOK_AT_CLOCK), now);
+            turn |= now >= self.until;
+        }
+        if lines.contains(interrupts::BOARD_LINE) {
+            count(0);
+            self.console_due = 0;
+            turn = true;
+        }
+        turn
+    }
+
+    /// Decides who goes on, and prepares it. `turn`: another one may have to run.
+    fn next(&mut self, mut turn: bool) -> *mut GuestContext {
+        loop {
+            let now = self.now();
+            if self.id.0 == 0 && self.console_told() {
+                self.console_due = now;
+            }
+            if now >= self.console_due {
+                self.serve_console(now);
+                turn = true;
+            }
+            if turn || now >= self.until || self.loaded.is_null() {
+                match self.turn() {
+                    Some(vcpu) => self.load(vcpu),
+                    None => {
+                        self.idle();
+                        turn = true;
+                        continue;
+                    }
+                }
+            }
+            // SAFETY: `load` found it, and it stays until this CPU tears it down.
+            let resident = unsafe { &mut *self.loaded };
+            self.prepare(resident);
+            return &raw mut resident.vcpu.context;
+        }
+    }
+
+    /// Brings the loaded virtual CPU to the point of going on.
+    fn prepare(&mut self, resident: &mut Resident) {
+        let posted = self.monitor.scheduler.take_posted(resident.slot.vcpu());
+        let vcpu = &mut resident.vcpu;
+        if posted & POSTED_INPUT != 0 {
+            vcpu.set_line(LINE_CONSOLE, true);
+        }
+        let now = self.clock.now(cp0::count());
+        vcpu.update_lines(now);
+        vcpu.deliver_interrupt();
+        vcpu.prepare_resume();
+        let due = self.until.min(vcpu.next_timer()).min(self.console_due);
+        if due != self.timer {
+            self.set_timer(due, now);
+        }
+    }
+
+    /// Takes scheduling turns until nothing has ended in one; who runs.
+    fn turn(&mut self) -> Option<VcpuId> {
+        loop {
+            let now = self.now();
+            let mut local = Local {
+                monitor: self.monitor,
+                loaded: &mut self.loaded,
+                ended: &mut self.ended,
+            };
+            let turn = self.queue.turn(&self.monitor.scheduler, now, &mut local);
+            self.until = turn.until;
+            self.shared.switches.store(self.queue.counters().switches, Ordering::Relaxed);
+            let ended = core::mem::replace(&mut self.ended, VcpuSet::EMPTY);
+            for vcpu in ended.iter() {
+                self.monitor.finish(vcpu, now);
+            }
+            self.answer_audit();
+            if ended.is_empty() {
+                return turn.run;
+            }
+        }
+    }
+
+    /// Puts `vcpu` into the real CPU, in the place of what was there.
+    fn load(&mut self, vcpu: VcpuId) {
+        let slot = &self.monitor.slots[usize::from(vcpu.0)];
+        let next = slot.resident();
+        if next == self.loaded {
+            return;
+        }
+        unload(&mut self.loaded);
+        self.loaded = next;
+        self.shared.running.store(u32::from(vcpu.0), Ordering::Relaxed);
+        // SAFETY: the scheduler gave this CPU the virtual CPU: nobody else uses it.
+        let resident = unsafe { &mut *next };
+        let mut hardware = self.hardware();
+        hardware.map_special_page(resident.special_page);
+        let context = &mut resident.vcpu.context;
+        context.stack = self.idle.stack;
+        context.handler = self.idle.handler;
+        context.fault_handler = self.idle.fault_handler;
+        context.monitor_status = self.idle.monitor_status;
+        context.base_status = self.idle.base_status;
+        context.keep_link = 0;
+        hardware.set_user_local(resident.vcpu.special.user_local());
+        resident.vcpu.update_hwrena(&mut hardware);
+    }
+
+    /// Waits for an interrupt with nothing to run.
+    fn idle(&mut self) {
+        let shared = self.shared;
+        shared.running.store(NOBODY, Ordering::Relaxed);
+        unload(&mut self.loaded);
+        // SAFETY: the idle context is this CPU's own and lives for ever.
+        unsafe { trap::set_context(&raw mut self.idle) };
+        let begin = self.now();
+        let due = self.until.min(self.console_due).min(begin.saturating_add(LOOK_AT_CLOCK));
+        self.set_timer(due, begin);
+        // Mail that this CPU sent to itself comes without an interrupt.
+        let mailbox = self.monitor.scheduler.mailbox(self.id);
+        if begin < due && !mailbox.is_some_and(|mail| mail.has_mail()) {
+            cpu::wait();
+        }
+        self.interrupts();
+        let ticks = self.now().saturating_sub(begin);
+        shared.idle.fetch_add(ticks, Ordering::Relaxed);
+    }
+
+    /// Sets Compare so that the timer interrupts at tick `due`, or soon if that is past.
+    fn set_timer(&mut self, due: u64, now: u64) {
+        self.timer = due;
+        let mut at = due.min(now.saturating_add(LOOK_AT_CLOCK));
+        loop {
+            let earliest = self.clock.now(cp0::count()) + SOONEST;
+            at = at.max(earliest);
+            // SAFETY: the timer's line is the monitor's.
+            unsafe { cp0::set_compare(at as u32) };
+            if self.clock.now(cp0::count()) < at {
+                return;
+            }
+        }
+    }
+
+    /// Nanoseconds since reset.
+    pub fn nanoseconds(&mut self) -> u64 {
+        nanoseconds(self.now())
+    }
+}
+
+/// Takes what is in the real CPU out of it.
+fn unload(loaded: &mut *mut Resident) {
+    let previous = core::mem::replace(loaded, ptr::null_mut());
+    if previous.is_null() {
+        return;
+    }
+    // SAFETY: what is loaded is this CPU's, and interrupts are off.
+    let (resident, mut hardware) = unsafe { (&mut *previous, RealCpu::here()) };
+    resident.vcpu.release_fpu(&mut hardware);
+    hardware.unmap_special_page();
+    hardware.tlb_flush();
+}
+
+/// What a scheduling turn needs of its CPU.
+struct Local<'a> {
+    monitor: &'static Monitor,
+    loaded: &'a mut *mut Resident,
+    ended: &'a mut VcpuSet,
+}
+
+impl schedule::Local for Local<'_> {
+    fn interrupt(&mut self, cpu: CpuId) {
+        interrupts::send_ipi(usize::from(cpu.0));
+    }
+
+    fn leave(&mut self, vcpu: VcpuId) {
+        let slot = self.monitor.slots.get(usize::from(vcpu.0));
+        if slot.is_some_and(|slot| slot.resident() == *self.loaded) {
+            unload(self.loaded);
+        }
+    }
+
+    fn stopped(&mut self, vcpu: VcpuId) {
+        self.ended.insert(vcpu);
+    }
+}
+
+/// Where the vectors call the monitor.
+extern "C" fn handle(_context: *mut GuestContext, entry: u64) -> *mut GuestContext {
+    let entry = match entry {
+        0 => Entry::Refill,
+        2 => Entry::Interrupt,
+        _ => Entry::General,
+    };
+    // SAFETY: the only reference on this CPU: traps do not nest.
+    unsafe { Cpu::here() }.trap(entry)
+}
+
+/// Where the vectors go for an exception of the monitor itself.
+extern "C" fn monitor_fault(context: *mut GuestContext) -> ! {
+    // SAFETY: the vectors pass the context they saved into.
+    let gpr = unsafe { &(*context).gpr };
+    panic!(
+        "exception {} in the monitor at {:#x}, address {:#x}, $ra {:#x}, $sp {:#x}",
+        cp0::cause().exception_code(),
+        cp0::epc(),
+        cp0::bad_vaddr(),
+        gpr[31],
+        gpr[29],
+    );
+}

@@ -1,0 +1,280 @@
+//! The monitor on the board: what ties machine, virtual machines, scheduler and console together.
+//!
+//! Locks, in the order in which they are taken: a virtual machine's [`slot::VmSlot::state`], the
+//! console's, a node's, the event line's. None is held while a guest runs.
+
+pub mod calls;
+pub mod check;
+pub mod clock;
+pub mod commands;
+pub mod console;
+pub mod cpu;
+pub mod lifecycle;
+pub mod real;
+pub mod resident;
+pub mod slot;
+
+use crate::address::MachinePage;
+use crate::console::{GuestConsole, Mux};
+use crate::events::Event;
+use crate::machine::layout::{MachineLayout, Range};
+use crate::machine::{bitmap_words, Entry, Machine, Node, NodeId, PageRange, VmId};
+use crate::schedule::{Mailbox, Scheduler};
+use crate::vm::identity::Identity;
+use clock::{nanoseconds, NS_PER_TICK};
+use core::fmt::{self, Write};
+use core::{array, mem, slice};
+use cpu::{Cpu, CpuShared};
+use disco_abi::PAGE_SIZE;
+use disco_arch::board::uart::Uart;
+use disco_arch::board::{rtc, XKPHYS_CACHED};
+use disco_arch::cp0;
+use disco_flash::{DescriptionView, CPUS_MAX, VMS_MAX};
+use slot::VmSlot;
+use spin::{Mutex, Once};
+
+/// What the firmware hands over.
+#[derive(Clone, Copy, Debug)]
+pub struct Handover {
+    /// Memory and CPUs by node.
+    pub layout: MachineLayout,
+    /// The machine description, in the flash.
+    pub description: DescriptionView<'static>,
+    /// The payload, checked.
+    pub payload: &'static [u8],
+    /// Bytes of the monitor's code and constants, replicated in each node.
+    pub code_len: u64,
+}
+
+/// The monitor's shared part. Constant after boot but for what says otherwise.
+pub struct Monitor {
+    /// What the firmware found.
+    pub layout: MachineLayout,
+    /// The machine description.
+    pub description: DescriptionView<'static>,
+    /// The payload's bytes.
+    pub payload: &'static [u8],
+    /// Bytes of code and constants in each node.
+    pub code_len: u64,
+    /// Machine memory.
+    pub machine: Machine,
+    /// The scheduler's shared words.
+    pub scheduler: Scheduler,
+    /// What virtual CPUs say they are.
+    pub identity: Identity,
+    /// Memory is given to virtual machines as they touch it.
+    pub overcommit: bool,
+    /// One for each virtual machine of the description.
+    pub slots: &'static [VmSlot],
+    /// What each CPU tells the others.
+    pub cpus: [Once<&'static CpuShared>; CPUS_MAX],
+    /// The serial line of people. Taken after a slot's state.
+    pub console: Mutex<Mux<'static>>,
+    /// The serial line of events. Innermost.
+    events: Mutex<Uart>,
+    /// Wall clock at tick 0, in nanoseconds since 1970.
+    epoch_ns: u64,
+}
+
+static MONITOR: Once<Monitor> = Once::new();
+
+/// Builds the shared part, on CPU 0 while no other runs.
+pub fn prepare(handover: &Handover) -> &'static Monitor {
+    let layout = handover.layout;
+    let mut machine_nodes: [Option<&'static Node>; CPUS_MAX] = [None; CPUS_MAX];
+    let mut carver = Carver::new(&layout);
+    for number in 0..layout.nodes().len() {
+        machine_nodes[number] = Some(make_node(&layout, number, &mut carver));
+    }
+    let slots = make_slots(handover, &mut carver);
+    let mut console = Mux::new();
+    for (number, slot) in slots.iter().enumerate() {
+        let guest = carver.place(0, GuestConsole::new(slot.name));
+        console.add_guest(number, guest);
+    }
+    let ticks = u64::from(cp0::count());
+    let seconds = rtc::unix_seconds();
+    let monitor = MONITOR.call_once(|| Monitor {
+        layout,
+        description: handover.description,
+        payload: handover.payload,
+        code_len: handover.code_len,
+        machine: Machine::new(machine_nodes.into_iter().flatten()),
+        scheduler: Scheduler::new(),
+        identity: real_identity(),
+        overcommit: handover.description.machine.overcommit.get() != 0,
+        slots,
+        cpus: array::from_fn(|_| Once::new()),
+        console: Mutex::new(console),
+        events: Mutex::new(Uart::com2()),
+        epoch_ns: seconds.saturating_mul(1_000_000_000).saturating_sub(ticks * NS_PER_TICK),
+    });
+    for (number, cpu) in layout.cpus().iter().enumerate() {
+        let node = NodeId(cpu.node as u8);
+        let shared = carver.place(cpu.node, CpuShared::new(node));
+        monitor.cpus[number].call_once(|| shared);
+        let mailbox = carver.place(cpu.node, Mailbox::new(node));
+        monitor.scheduler.add_cpu(crate::schedule::CpuId(number as u8), mailbox);
+    }
+    carver.open(monitor);
+    monitor
+}
+
+/// The monitor; `None` before [`prepare`].
+pub fn monitor() -> Option<&'static Monitor> {
+    MONITOR.get()
+}
+
+/// Runs the monitor on CPU `number`, for ever. `block` is the CPU's private memory, `stack` the
+/// end of its stack.
+pub fn run(number: usize, block: Range, stack: Range) -> ! {
+    let Some(monitor) = monitor() else {
+        panic!("CPU {number} runs before the monitor is prepared");
+    };
+    // SAFETY: the layout gives this block to this CPU alone, and it is large enough (checked
+    // when compiled, see `cpu::BLOCK_LEN`).
+    let place = (XKPHYS_CACHED | block.start.0) as *mut Cpu;
+    unsafe {
+        Cpu::init(place, monitor, number, XKPHYS_CACHED | stack.end.0);
+    }
+    if number == 0 {
+        monitor.start_all();
+    }
+    // SAFETY: just initialised, and from here on used by this CPU's traps alone.
+    unsafe { Cpu::enter_first(place) }
+}
+
+fn real_identity() -> Identity {
+    let config = [
+        cp0::config0(),
+        cp0::config1(),
+        cp0::config2(),
+        cp0::config3(),
+        cp0::config4(),
+        cp0::config5().bits(),
+    ];
+    Identity::new(cp0::prid(), config, real::fixed_status())
+}
+
+fn make_slots(handover: &Handover, carver: &mut Carver) -> &'static [VmSlot] {
+    let vms = handover.description.vms;
+    let place = carver.take::<VmSlot>(0, vms.len().min(VMS_MAX));
+    for (number, described) in vms.iter().enumerate().take(VMS_MAX) {
+        let id = VmId(number as u16);
+        // SAFETY: `take` returned room for as many slots.
+        unsafe { place.add(number).write(VmSlot::new(id, described)) };
+    }
+    // SAFETY: all were written.
+    unsafe { slice::from_raw_parts(place, vms.len().min(VMS_MAX)) }
+}
+
+/// A node with its tables, in its own memory.
+fn make_node(layout: &MachineLayout, number: usize, carver: &mut Carver) -> &'static Node {
+    let memory = layout.nodes()[number].memory;
+    let range = PageRange::new(memory.start.page(), memory.len() / PAGE_SIZE);
+    let entries = carver.take::<Entry>(number, range.count as usize);
+    let words = bitmap_words(range);
+    let bitmap = carver.take::<u64>(number, words);
+    // SAFETY: fresh memory of the node, zeroed, which is a valid entry and word; nobody else has
+    // it.
+    let (entries, bitmap) = unsafe {
+        (
+            slice::from_raw_parts_mut(entries, range.count as usize),
+            slice::from_raw_parts_mut(bitmap, words),
+        )
+    };
+    carver.place(number, Node::new(NodeId(number as u8), range, entries, bitmap))
+}
+
+/// Takes memory from the beginning of each node's free ranges before there is an allocator.
+struct Carver {
+    free: [[Range; 2]; CPUS_MAX],
+}
+
+impl Carver {
+    fn new(layout: &MachineLayout) -> Self {
+        let mut free = [[Range::default(); 2]; CPUS_MAX];
+        for (ranges, node) in free.iter_mut().zip(layout.nodes()) {
+            for (to, from) in ranges.iter_mut().zip(node.free()) {
+                *to = from;
+            }
+        }
+        Self { free }
+    }
+
+    /// Zeroed room for `count` values in the memory of `node`.
+    fn take<T>(&mut self, node: usize, count: usize) -> *mut T {
+        let bytes = (mem::size_of::<T>() * count) as u64;
+        for range in &mut self.free[node] {
+            // Cache lines of their own.
+            let start = range.start.0.next_multiple_of(64);
+            if start.saturating_add(bytes) <= range.end.0 {
+                range.start.0 = start + bytes;
+                let place = (XKPHYS_CACHED | start) as *mut u8;
+                // SAFETY: free memory of the machine, taken out of the range just now.
+                unsafe { place.write_bytes(0, bytes as usize) };
+                return place.cast();
+            }
+        }
+        panic!("node {node} has no room for the monitor's tables: give the machine more memory");
+    }
+
+    /// Moves `value` into the memory of `node`, for ever.
+    fn place<T>(&mut self, node: usize, value: T) -> &'static mut T {
+        let place = self.take::<T>(node, 1);
+        // SAFETY: `take` returned room for one, aligned to a cache line.
+        unsafe {
+            place.write(value);
+            &mut *place
+        }
+    }
+
+    /// Hands what is left to the allocator, and tells the memmap of the payload.
+    fn open(&self, monitor: &Monitor) {
+        for node in monitor.machine.nodes() {
+            for range in self.free[usize::from(node.id().0)] {
+                let first = range.start.0.div_ceil(PAGE_SIZE);
+                let count = (range.end.0 / PAGE_SIZE).saturating_sub(first);
+                if count > 0 && node.open(PageRange::new(MachinePage(first), count)).is_err() {
+                    panic!("free memory of node {} is not the monitor's", node.id().0);
+                }
+            }
+            mark_payload(node, monitor.layout.payload);
+        }
+    }
+}
+
+/// Tells `node` which of its pages the payload lies in.
+fn mark_payload(node: &Node, payload: Range) {
+    let range = node.range();
+    let first = payload.start.page().0.max(range.first.0);
+    let end = payload.end.0.div_ceil(PAGE_SIZE).min(range.end().0);
+    if first < end && !payload.is_empty() {
+        let pages = PageRange::new(MachinePage(first), end - first);
+        if node.mark_payload(pages).is_err() {
+            panic!("the payload lies in memory that is not free");
+        }
+    }
+}
+
+impl Monitor {
+    /// Writes an event at tick `now`, about virtual machine `vm` if one is given.
+    pub fn event(&self, event: Event, now: u64, vm: Option<&VmSlot>) {
+        let mut line = EventLine(self.events.lock());
+        // A serial line takes everything: writing cannot fail.
+        let _ = event.write(nanoseconds(now), vm.map(|slot| slot.name), &mut line);
+    }
+
+    /// Nanoseconds since 1970 at tick `now`.
+    pub fn wall_clock(&self, now: u64) -> u64 {
+        self.epoch_ns.saturating_add(nanoseconds(now))
+    }
+}
+
+struct EventLine<'a>(spin::MutexGuard<'a, Uart>);
+
+impl Write for EventLine<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write_str(text)
+    }
+}
