@@ -23,6 +23,7 @@ pub const ABI_VERSION: u64 = 1;
 pub const C_CONSTANTS: &[(&str, u64)] = &[
     ("ABI_VERSION", ABI_VERSION),
     ("HYPCALL", HYPCALL as u64),
+    ("MESSAGE_MAX", MESSAGE_MAX as u64),
     ("BOOT_MAGIC", BOOT_MAGIC),
     ("BOOT_INFO", BOOT_INFO_GUEST_PHYSICAL),
     ("BOOT_MEMORY", core::mem::offset_of!(BootInfo, memory) as u64),

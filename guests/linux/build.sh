@@ -1,0 +1,123 @@
+#!/bin/sh
+# Builds one part of the Linux guest. Called by `cargo xtask`, which caches what comes out.
+#
+#   build.sh linux-guest  OUTDIR JOBS    OUTDIR/vmlinux, for a virtual machine
+#   build.sh linux-native OUTDIR JOBS    OUTDIR/vmlinux, for the bare board
+#   build.sh busybox      OUTDIR JOBS    OUTDIR/busybox, static
+#   build.sh initramfs    OUTDIR JOBS    OUTDIR/initramfs.cpio
+#
+# In the environment:
+#   LINUX_TARBALL    the distribution's linux-source tarball      (linux-*, initramfs)
+#   HEADER_DIR       folder with the generated disco.h            (linux-guest)
+#   BUSYBOX_TARBALL  busybox's source tarball                     (busybox)
+#   BUSYBOX          the program that "busybox" built             (initramfs)
+#   CROSS_COMPILE    prefix of the cross tools, has a default
+# Work files go to OUTDIR/work and may be removed afterwards.
+set -eu
+
+die() { echo "build.sh: $*" >&2; exit 1; }
+need() { eval "[ -e \"\${$1:-}\" ]" || die "$1 is not set to something that exists (see the top of this file)"; }
+
+[ $# -eq 3 ] || die "usage: build.sh TARGET OUTDIR JOBS"
+target=$1 jobs=$3
+mkdir -p "$2"
+out=$(cd "$2" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+work=$out/work
+: "${CROSS_COMPILE:=mipsisa64r6-linux-gnuabi64-}"
+mkdir -p "$work"
+
+# Sets every option of the fragments $2.. in the configuration $1.
+merge_config() {
+	config=$1; shift
+	cat "$@" | grep -v '^#' > "$work/fragment"
+	sed 's/=.*//; s/.*/^&=\n^# & is not set$/' "$work/fragment" > "$work/keys"
+	grep -v -f "$work/keys" "$config" > "$config.new" || true
+	cat "$work/fragment" >> "$config.new"
+	mv "$config.new" "$config"
+}
+
+# Fails if the configuration $1 did not take every option of the fragment.
+check_config() {
+	while read -r option; do
+		grep -qxF "$option" "$1" || die "the configuration does not take $option"
+	done < "$work/fragment"
+}
+
+unpack_linux() {
+	need LINUX_TARBALL
+	rm -rf "$work/linux"
+	mkdir "$work/linux"
+	tar -C "$work/linux" --strip-components=1 -xf "$LINUX_TARBALL"
+}
+
+kmake() { make -C "$work/linux" -j"$jobs" ARCH=mips CROSS_COMPILE="$CROSS_COMPILE" KBUILD_BUILD_TIMESTAMP=@0 \
+	KBUILD_BUILD_USER=disco KBUILD_BUILD_HOST=disco "$@"; }
+
+# Adds the port: new files, then the changes to existing ones.
+apply_port() {
+	need HEADER_DIR
+	cp -R "$here/files/." "$work/linux/"
+	cp "$HEADER_DIR/disco.h" "$work/linux/arch/mips/include/asm/mach-disco/disco.h"
+	version=$(make -s -C "$work/linux" kernelversion | cut -d. -f1,2)
+	for patch in "$here"/patches/*.patch "$here/patches/$version"/*.patch; do
+		[ -e "$patch" ] || continue
+		patch -s -d "$work/linux" -p1 -F3 --no-backup-if-mismatch < "$patch" ||
+			die "$patch does not apply to Linux $version"
+	done
+}
+
+build_linux() {
+	cat "$here/common.config" "$1" | grep -v '^#' > "$work/fragment"
+	kmake KCONFIG_ALLCONFIG="$work/fragment" allnoconfig
+	check_config "$work/linux/.config"
+	kmake vmlinux
+	"${CROSS_COMPILE}strip" -o "$out/vmlinux" "$work/linux/vmlinux"
+	cp "$work/linux/System.map" "$out/System.map"
+}
+
+case $target in
+linux-guest)
+	unpack_linux
+	apply_port
+	build_linux "$here/guest.config"
+	;;
+linux-native)
+	unpack_linux
+	build_linux "$here/native.config"
+	;;
+busybox)
+	need BUSYBOX_TARBALL
+	rm -rf "$work/busybox"
+	mkdir "$work/busybox"
+	tar -C "$work/busybox" --strip-components=1 -xf "$BUSYBOX_TARBALL"
+	cd "$work/busybox"
+	make allnoconfig > /dev/null
+	merge_config .config "$here/busybox.config"
+	yes '' | make oldconfig > /dev/null
+	check_config .config
+	make -j"$jobs" CROSS_COMPILE="$CROSS_COMPILE" busybox
+	cp busybox "$out/busybox"
+	make -s busybox.links
+	cp busybox.links "$out/busybox.links"
+	;;
+initramfs)
+	need BUSYBOX
+	need LINUX_TARBALL
+	tar -C "$work" --strip-components=2 --wildcards -xf "$LINUX_TARBALL" '*/usr/gen_init_cpio.c'
+	cc -O2 -o "$work/gen_init_cpio" "$work/gen_init_cpio.c"
+	sed "s|@HERE@|$here/initramfs|; s|@BUSYBOX@|$BUSYBOX|" "$here/initramfs/list" > "$work/list"
+	# Every command of busybox that the list does not name itself.
+	while read -r link; do
+		name=${link##*/}
+		case $name in
+		busybox | init | poweroff | reboot | halt | linuxrc | "[["*) ;;
+		*) echo "slink /bin/$name busybox 0777 0 0" >> "$work/list" ;;
+		esac
+	done < "$(dirname "$BUSYBOX")/busybox.links"
+	"$work/gen_init_cpio" -t 0 "$work/list" > "$out/initramfs.cpio"
+	;;
+*)
+	die "no target $target"
+	;;
+esac

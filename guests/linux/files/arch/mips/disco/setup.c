@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What the monitor tells at start, and the two clocks. */
+
+#include <linux/delay.h>
+#include <linux/init.h>
+#include <linux/initrd.h>
+#include <linux/kernel.h>
+#include <linux/memblock.h>
+#include <linux/string.h>
+#include <linux/timekeeping.h>
+
+#include <asm/bootinfo.h>
+#include <asm/irq_cpu.h>
+#include <asm/mipsregs.h>
+#include <asm/time.h>
+
+#include "setup.h"
+
+static unsigned long boot_memory;
+static unsigned long boot_count_hz;
+
+const char *get_system_type(void)
+{
+	return "Disco virtual machine";
+}
+
+static unsigned long __init boot_word(unsigned long offset)
+{
+	return *(unsigned long *)(fw_arg0 + offset);
+}
+
+/* Copies what it needs: the boot information lies in memory that is free from here on. */
+void __init prom_init(void)
+{
+	unsigned long initrd;
+
+	disco_shutdown_init();
+
+	/* Lets read_c0_count() work from here on; trap_init() sets the rest. */
+	write_c0_hwrena(MIPS_HWRENA_CC);
+
+	if (fw_arg1 != DISCO_BOOT_MAGIC || boot_word(0) != DISCO_BOOT_MAGIC)
+		panic("not started by a Disco monitor of this version");
+	boot_memory = boot_word(DISCO_BOOT_MEMORY);
+	boot_count_hz = boot_word(DISCO_BOOT_COUNT_HZ);
+	strscpy(arcs_cmdline, (char *)(fw_arg0 + DISCO_BOOT_CMDLINE), COMMAND_LINE_SIZE);
+
+	initrd = boot_word(DISCO_BOOT_INITRD);
+	if (initrd) {
+		initrd_start = (unsigned long)__va(initrd);
+		initrd_end = initrd_start + boot_word(DISCO_BOOT_INITRD_LEN);
+	}
+}
+
+void __init plat_mem_setup(void)
+{
+	memblock_add(0, boot_memory);
+}
+
+void __init prom_free_prom_memory(void)
+{
+}
+
+void __init arch_init_irq(void)
+{
+	mips_cpu_irq_init();
+}
+
+void __init plat_time_init(void)
+{
+	mips_hpt_frequency = boot_count_hz;
+	/* No device here needs a delay, so none is measured: some loops a tick of Count. */
+	preset_lpj = 4 * boot_count_hz / HZ;
+}
+
+void read_persistent_clock64(struct timespec64 *now)
+{
+	*now = ns_to_timespec64(disco_call(DISCO_CALL_WALL_CLOCK, 0, 0, 0, 0));
+}
