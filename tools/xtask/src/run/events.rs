@@ -8,12 +8,15 @@ use std::path::PathBuf;
 /// One event.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Event {
-    /// What happened: "boot", "vm_started", "shell_ready", "vm_stopped", "test_verdict", "panic".
+    /// What happened: "boot", "vm_started", "shell_ready", "vm_stopped", "test_verdict", "panic",
+    /// "poweroff".
     pub event: String,
     /// The virtual machine it happened to.
     pub vm: Option<String>,
     /// Why, where there is a why.
     pub reason: Option<String>,
+    /// What the guest says about it.
+    pub message: Option<String>,
     /// "pass" or "fail" of a test guest.
     pub verdict: Option<String>,
 }

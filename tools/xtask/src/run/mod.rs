@@ -89,6 +89,9 @@ fn verdict(status: ExitStatus, events: &Events) -> Result<()> {
     if events.find("boot", None).is_none() {
         bail!("the machine ended before the monitor had started");
     }
+    if events.find("poweroff", None).is_none() {
+        bail!("the machine ended, but not by the monitor's poweroff");
+    }
     Ok(())
 }
 

@@ -90,6 +90,8 @@ pub enum Step {
         vm: Option<String>,
         /// A regular expression for its reason.
         reason: Option<String>,
+        /// A regular expression for its message.
+        message: Option<String>,
     },
     /// Waits until the machine is off by itself.
     Off {

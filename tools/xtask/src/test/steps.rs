@@ -48,9 +48,7 @@ impl<'a> Player<'a> {
                 self.session.send(send);
                 Ok(())
             }
-            Step::Event { event, vm, reason } => {
-                self.event(event, vm.as_deref(), reason.as_deref())
-            }
+            Step::Event { .. } => self.event(step),
             Step::Off { off } => self.switched_off(*off),
             Step::Pause { pause } => {
                 thread::sleep(Duration::from_millis(*pause));
@@ -99,23 +97,33 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    fn event(&mut self, kind: &str, vm: Option<&str>, reason: Option<&str>) -> Result<()> {
-        let pattern = Regex::new(reason.unwrap_or(""))?;
-        let of = vm.map_or_else(String::new, |vm| format!(" of {vm}"));
-        let why = reason.map_or_else(String::new, |reason| {
-            format!(" with a reason like /{reason}/")
-        });
-        self.wait(&format!("the event {kind}{of}{why}"), |player| {
+    fn event(&mut self, step: &Step) -> Result<()> {
+        let Step::Event {
+            event,
+            vm,
+            reason,
+            message,
+        } = step
+        else {
+            return Ok(());
+        };
+        let pattern = |text: &Option<String>| Regex::new(text.as_deref().unwrap_or(""));
+        let (why, what) = (pattern(reason)?, pattern(message)?);
+        let says = |pattern: &Regex, text: &Option<String>| {
+            pattern.is_match(text.as_deref().unwrap_or("").as_bytes())
+        };
+        self.wait(&format!("the event {}", described(step)), |player| {
             let found = player
                 .session
                 .events
                 .seen
                 .iter()
                 .enumerate()
-                .position(|(index, event)| {
-                    event.event == kind
-                        && (vm.is_none() || event.vm.as_deref() == vm)
-                        && pattern.is_match(event.reason.as_deref().unwrap_or("").as_bytes())
+                .position(|(index, seen)| {
+                    seen.event == *event
+                        && (vm.is_none() || seen.vm == *vm)
+                        && says(&why, &seen.reason)
+                        && says(&what, &seen.message)
                         && !player.met.contains(&index)
                 });
             player.met.extend(found);
@@ -218,4 +226,29 @@ impl<'a> Player<'a> {
         }
         Ok(())
     }
+}
+
+/// An event step in words.
+fn described(step: &Step) -> String {
+    let Step::Event {
+        event,
+        vm,
+        reason,
+        message,
+    } = step
+    else {
+        return String::new();
+    };
+    let mut text = event.clone();
+    let parts = [
+        ("of", vm),
+        ("with a reason like", reason),
+        ("with a message like", message),
+    ];
+    for (word, value) in parts {
+        if let Some(value) = value {
+            text.push_str(&format!(" {word} {value}"));
+        }
+    }
+    text
 }
