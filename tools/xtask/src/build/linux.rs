@@ -13,7 +13,7 @@ use std::process::Command;
 use std::thread;
 
 /// Every Linux guest's own command line.
-pub const COMMAND_LINE: &str = "console=hvc0";
+pub const COMMAND_LINE: &str = "rdinit=/init";
 /// The cross compiler.
 const COMPILER: &str = "mipsisa64r6-linux-gnuabi64-gcc";
 
