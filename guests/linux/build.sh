@@ -49,6 +49,7 @@ unpack_linux() {
 	rm -rf "$work/linux"
 	mkdir "$work/linux"
 	tar -C "$work/linux" --strip-components=1 -xf "$LINUX_TARBALL"
+	version=$(make -s -C "$work/linux" kernelversion | cut -d. -f1,2)
 }
 
 kmake() { make -C "$work/linux" -j"$jobs" ARCH=mips CROSS_COMPILE="$CROSS_COMPILE" KBUILD_BUILD_TIMESTAMP=@0 \
@@ -59,7 +60,6 @@ apply_port() {
 	need HEADER_DIR
 	cp -R "$here/files/." "$work/linux/"
 	cp "$HEADER_DIR/disco.h" "$work/linux/arch/mips/include/asm/mach-disco/disco.h"
-	version=$(make -s -C "$work/linux" kernelversion | cut -d. -f1,2)
 	for patch in "$here"/patches/*.patch "$here/patches/$version"/*.patch; do
 		[ -e "$patch" ] || continue
 		patch -s -d "$work/linux" -p1 -F3 --no-backup-if-mismatch < "$patch" ||
@@ -68,7 +68,7 @@ apply_port() {
 }
 
 build_linux() {
-	cat "$here/common.config" "$1" | grep -v '^#' > "$work/fragment"
+	cat "$here/common.config" "$1" | sed "/^#/d; s/ # $version\$//; / # /d" > "$work/fragment"
 	kmake KCONFIG_ALLCONFIG="$work/fragment" allnoconfig
 	check_config "$work/linux/.config"
 	kmake vmlinux

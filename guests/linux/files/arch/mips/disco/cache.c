@@ -2,6 +2,7 @@
 /* A Disco virtual machine's caches are coherent; there are no cache operations. */
 
 #include <linux/mm.h>
+#include <linux/version.h>
 
 #include <asm/cacheflush.h>
 #include <asm/page.h>
@@ -27,9 +28,11 @@ static void no_flush_area(unsigned long address, int size)
 {
 }
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
 static void no_flush_pointer(void *address)
 {
 }
+#endif
 
 static void no_flush_address(unsigned long address)
 {
@@ -53,8 +56,10 @@ void r4k_cache_init(void)
 	__flush_icache_user_range = no_flush_range;
 	__local_flush_icache_user_range = no_flush_range;
 	__flush_kernel_vmap_range = no_flush_area;
-	local_flush_data_cache_page = no_flush_pointer;
 	flush_data_cache_page = no_flush_address;
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+	local_flush_data_cache_page = no_flush_pointer;
+#endif
 
 	/* Cacheable and coherent, for every page. */
 	_page_cachable_default = _CACHE_CACHABLE_COW;
