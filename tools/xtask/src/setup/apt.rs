@@ -7,7 +7,8 @@ use std::process::Command;
 
 /// What a person types to install `packages`.
 pub fn command_text(packages: &[&str]) -> String {
-    let sudo = if rustix::process::geteuid().is_root() {
+    let root = rustix::process::geteuid().is_root();
+    let sudo = if root || in_path("sudo").is_none() {
         ""
     } else {
         "sudo "
