@@ -142,7 +142,10 @@ impl Vcpu<'_> {
             (6, 0) => self.tlb.set_wired(word),
             (6, 6) => self.registers.pw_ctl = word & PW_CTL_WRITABLE,
             (7, 0) => self.set_hwrena(word & HWRENA_WRITABLE, hardware),
-            (9, 0) => self.set_count(word, now, hardware),
+            (9, 0) => {
+                self.update_lines(now);
+                self.set_count(word, now, hardware);
+            }
             (10, 0) => {
                 // A reserved region (2, xkphys) leaves R as it is.
                 const R: u64 = 3 << 62;
@@ -225,7 +228,6 @@ impl Vcpu<'_> {
     }
 
     fn set_count(&mut self, value: u32, now: u64, hardware: &mut impl Hardware) {
-        self.update_lines(now);
         match &mut self.registers.count_frozen {
             Some(frozen) => *frozen = value,
             None => {

@@ -194,6 +194,12 @@ impl L2Tlb {
         }
     }
 
+    /// The slot at `index`, as the vectors' assembly reads it.
+    #[cfg(test)]
+    pub(super) fn slot(&self, index: usize) -> L2Slot {
+        self.slots[index]
+    }
+
     /// Every pair in use: tag, EntryLo0 and EntryLo1 in machine form.
     pub fn iter(&self) -> impl Iterator<Item = &L2Slot> {
         self.slots.iter().filter(|slot| slot.tag != L2_EMPTY)

@@ -14,3 +14,6 @@ pub mod trap;
 pub mod vcpu;
 pub mod vtlb;
 pub mod walker;
+
+#[cfg(test)]
+mod tests;

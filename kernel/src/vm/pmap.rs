@@ -180,6 +180,12 @@ impl<'a> Pmap<'a> {
         whole.then_some(base)
     }
 
+    /// An entry of the linear table, as the vectors' assembly reads it.
+    #[cfg(test)]
+    pub(super) fn linear_entry(&self, index: usize) -> LinearEntry {
+        self.linear[index]
+    }
+
     /// Every backed page: guest and machine page.
     pub fn iter(&self) -> impl Iterator<Item = (GuestPage, MachinePage)> + '_ {
         self.entries.iter().enumerate().filter(|(_, entry)| entry.flags & FLAG_BACKED != 0).map(

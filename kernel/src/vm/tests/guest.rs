@@ -1,0 +1,333 @@
+//! A guest: a virtual CPU, its memory, and the simulated machine it runs on.
+
+use super::assembly;
+use super::machine::{Access, Miss, SimulatedMachine};
+use crate::address::{GuestPage, GuestPhysical, MachineAddress, MachinePage};
+use crate::vm::exception::code;
+use crate::vm::identity::Identity;
+use crate::vm::l2tlb::is_kernel_address;
+use crate::vm::mapping::linear_offset;
+use crate::vm::pmap::{Pmap, PmapEntry, LINEAR_PIECE};
+use crate::vm::special::SpecialPage;
+use crate::vm::trap::{Outcome, Trap};
+use crate::vm::vcpu::Vcpu;
+use crate::vm::vtlb::{TlbEntry, ASID_MASK, VPN2_MASK};
+use disco_abi::{Call, CSSEG_WINDOW, CSSEG_WINDOW_SIZE, HYPCALL, PAGE_SIZE};
+use disco_arch::trap::{Entry, LinearEntry};
+
+/// Where the guest's code is.
+pub const CODE: u64 = CSSEG_WINDOW + 0x1000;
+/// Guest-physical memory of most tests.
+pub const PAGES: u64 = 64;
+/// First machine page of guests whose memory is contiguous: 16 KiB short of a large page's
+/// alignment, so that the linear windows are served page by page.
+const FIRST: u64 = (0x9000_0000 >> 14) + 1;
+
+pub const TLBR: u32 = 0x4200_0001;
+pub const TLBWI: u32 = 0x4200_0002;
+pub const TLBINV: u32 = 0x4200_0003;
+pub const TLBINVF: u32 = 0x4200_0004;
+pub const TLBWR: u32 = 0x4200_0006;
+pub const TLBP: u32 = 0x4200_0008;
+
+/// `dmtc0 rt, number, select`
+pub const fn dmtc0(rt: u32, number: u32, select: u32) -> u32 {
+    0x40a0_0000 | rt << 16 | number << 11 | select
+}
+/// `mtc0 rt, number, select`
+pub const fn mtc0(rt: u32, number: u32, select: u32) -> u32 {
+    0x4080_0000 | rt << 16 | number << 11 | select
+}
+/// `dmfc0 rt, number, select`
+pub const fn dmfc0(rt: u32, number: u32, select: u32) -> u32 {
+    0x4020_0000 | rt << 16 | number << 11 | select
+}
+/// `mfc0 rt, number, select`
+pub const fn mfc0(rt: u32, number: u32, select: u32) -> u32 {
+    0x4000_0000 | rt << 16 | number << 11 | select
+}
+
+/// EntryLo of a guest-physical address with D, V and whatever else `flags` says.
+pub const fn lo(physical: u64, flags: u64) -> u64 {
+    physical >> 12 << 6 | flags
+}
+/// EntryLo flags: writable, valid.
+pub const DV: u64 = 6;
+
+/// How an access ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// It reached machine memory.
+    Machine(MachineAddress),
+    /// The guest got an exception: code, and offset of the vector.
+    Exception(u8, u64),
+    /// The monitor has to do something.
+    Outcome(Outcome),
+}
+
+pub struct Guest {
+    pub vcpu: Vcpu<'static>,
+    pub pmap: Pmap<'static>,
+    pub machine: SimulatedMachine,
+    pub now: u64,
+}
+
+/// The I6400's configuration as QEMU gives it, in the bits that matter here.
+pub fn identity() -> Identity {
+    let config = [
+        0x8000_4a01,
+        0x9ea3_231b,
+        0x8000_0000,
+        0xbc8c_30a0,
+        0xd0fc_0000,
+        0x0000_2098,
+    ];
+    Identity::new(0x0001_a900, config, 1 << 26)
+}
+
+impl Guest {
+    /// A guest of `pages` pages of contiguous memory.
+    pub fn with_pages(pages: u64) -> Self {
+        let mut guest = Self::unbacked(pages);
+        for page in 0..pages {
+            guest.pmap.back(GuestPage(page), MachinePage(FIRST + page));
+        }
+        guest.pmap.build_linear_table();
+        guest
+    }
+
+    pub fn new() -> Self {
+        Self::with_pages(PAGES)
+    }
+
+    /// A guest that has no machine page yet.
+    pub fn unbacked(pages: u64) -> Self {
+        let pieces = (pages * PAGE_SIZE).div_ceil(LINEAR_PIECE);
+        let entries = vec![PmapEntry::default(); pages as usize].leak();
+        let linear = vec![LinearEntry::default(); pieces as usize].leak();
+        let special = Box::leak(Box::new(SpecialPage::new()));
+        let mut vcpu = Vcpu::new(special, identity(), 0);
+        vcpu.reset(CODE, 0);
+        vcpu.special.set_status(vcpu.special.status() | 1 << 28);
+        vcpu.context.linear_count = pieces;
+        vcpu.context.csseg_count = pieces.min(CSSEG_WINDOW_SIZE / LINEAR_PIECE);
+        Self {
+            vcpu,
+            pmap: Pmap::new(entries, linear),
+            machine: SimulatedMachine::new(),
+            now: 0,
+        }
+    }
+
+    /// The machine address behind a guest-physical one.
+    pub fn machine_address(&self, physical: u64) -> MachineAddress {
+        self.pmap.machine_address(GuestPhysical(physical)).unwrap()
+    }
+
+    /// Stores a word into guest-physical memory.
+    pub fn store(&mut self, physical: u64, value: u64) {
+        self.machine.store(self.machine_address(physical), value);
+    }
+
+    /// A trap of the real CPU in the guest's kernel mode.
+    pub fn trap(&self, entry: Entry, code: u8) -> Trap {
+        Trap {
+            entry,
+            cause: u32::from(code) << 2,
+            epc: self.vcpu.context.pc,
+            bad_vaddr: 0,
+            bad_instr: 0,
+            bad_instr_p: 0,
+            user: false,
+        }
+    }
+
+    pub fn handle(&mut self, trap: &Trap) -> Outcome {
+        self.vcpu
+            .handle_trap(trap, self.now, &mut self.pmap, &mut self.machine)
+    }
+
+    /// Executes a privileged instruction of the guest's kernel.
+    pub fn execute(&mut self, word: u32) -> Outcome {
+        let trap = Trap {
+            bad_instr: word,
+            ..self.trap(Entry::General, code::CPU)
+        };
+        self.handle(&trap)
+    }
+
+    pub fn gpr(&self, number: usize) -> u64 {
+        self.vcpu.context.gpr[number]
+    }
+
+    pub fn set_gpr(&mut self, number: usize, value: u64) {
+        self.vcpu.context.gpr[number] = value;
+    }
+
+    /// `dmtc0` of a value.
+    pub fn write_cp0(&mut self, number: u32, select: u32, value: u64) {
+        self.set_gpr(8, value);
+        assert_eq!(self.execute(dmtc0(8, number, select)), Outcome::Resume);
+    }
+
+    /// `dmfc0`
+    pub fn read_cp0(&mut self, number: u32, select: u32) -> u64 {
+        assert_eq!(self.execute(dmfc0(9, number, select)), Outcome::Resume);
+        self.gpr(9)
+    }
+
+    /// Makes a monitor call that the virtual CPU answers itself.
+    pub fn call(&mut self, call: Call, arguments: [u64; 4]) -> u64 {
+        self.set_gpr(2, call as u64);
+        self.vcpu.context.gpr[4..8].copy_from_slice(&arguments);
+        assert_eq!(self.execute(HYPCALL), Outcome::Resume);
+        self.gpr(2)
+    }
+
+    pub fn set_asid(&mut self, asid: u64) {
+        self.write_cp0(10, 0, asid);
+    }
+
+    /// Loads the staging registers with an entry; keeps the ASID in use if it is the entry's.
+    pub fn stage(&mut self, entry: &TlbEntry) {
+        self.write_cp0(10, 0, entry.hi);
+        self.write_cp0(2, 0, entry.lo0);
+        self.write_cp0(3, 0, entry.lo1);
+        self.write_cp0(5, 0, entry.page_mask);
+    }
+
+    /// `tlbwi` of `entry` at `index`; the ASID in use becomes the entry's.
+    pub fn tlbwi(&mut self, index: u32, entry: &TlbEntry) {
+        self.stage(entry);
+        self.write_cp0(0, 0, u64::from(index));
+        self.execute(TLBWI);
+    }
+
+    /// `tlbwr` of `entry`; the ASID in use becomes the entry's.
+    pub fn tlbwr(&mut self, entry: &TlbEntry) {
+        self.stage(entry);
+        self.execute(TLBWR);
+    }
+
+    /// `tlbp`; the ASID in use becomes that of `hi`.
+    pub fn tlbp(&mut self, hi: u64) -> Option<u32> {
+        self.write_cp0(10, 0, hi);
+        self.execute(TLBP);
+        let index = self.read_cp0(0, 0) as u32;
+        (index >> 31 == 0).then_some(index)
+    }
+
+    /// `tlbr`; the ASID in use becomes the entry's.
+    pub fn tlbr(&mut self, index: u32) -> TlbEntry {
+        self.write_cp0(0, 0, u64::from(index));
+        self.execute(TLBR);
+        TlbEntry {
+            hi: self.read_cp0(10, 0),
+            lo0: self.read_cp0(2, 0),
+            lo1: self.read_cp0(3, 0),
+            page_mask: self.read_cp0(5, 0),
+        }
+    }
+
+    /// An access of the guest's kernel, through the TLB, the vectors and the monitor. An exception
+    /// is noted and returned from.
+    pub fn access(&mut self, address: u64, access: Access) -> End {
+        for _ in 0..4 {
+            let asid = self.vcpu.context.entry_hi & ASID_MASK;
+            let miss = match self.machine.translate(address, asid, access) {
+                Ok(machine) => return End::Machine(machine),
+                Err(miss) => miss,
+            };
+            let entry_hi = address & VPN2_MASK | asid;
+            if miss == Miss::Refill
+                && assembly::refill(&mut self.vcpu, entry_hi, &self.pmap, &mut self.machine)
+            {
+                continue;
+            }
+            if let Some(end) = self.take(miss, address, access) {
+                return end;
+            }
+        }
+        panic!("{access:?} at {address:#x} traps for ever");
+    }
+
+    fn take(&mut self, miss: Miss, address: u64, access: Access) -> Option<End> {
+        let entry = match miss {
+            Miss::Refill => Entry::Refill,
+            _ => Entry::General,
+        };
+        let code = match (miss, access) {
+            (Miss::Modified, _) => code::MOD,
+            (Miss::ReadInhibited, _) => code::TLBRI,
+            (Miss::ExecuteInhibited, _) => code::TLBXI,
+            (_, Access::Store) => code::TLBS,
+            _ => code::TLBL,
+        };
+        let pc = match access {
+            Access::Fetch => address,
+            _ => CODE,
+        };
+        self.vcpu.context.pc = pc;
+        let trap = Trap {
+            bad_vaddr: address,
+            ..self.trap(entry, code)
+        };
+        match self.handle(&trap) {
+            Outcome::Resume if self.vcpu.context.pc == pc => None,
+            Outcome::Resume => Some(self.return_from_exception()),
+            outcome => Some(End::Outcome(outcome)),
+        }
+    }
+
+    /// What exception the guest has got; its effect on Status is undone.
+    fn return_from_exception(&mut self) -> End {
+        let code = (self.vcpu.special.cause() >> 2 & 31) as u8;
+        let offset = self.vcpu.context.pc - self.vcpu.vector_base(false);
+        self.vcpu
+            .special
+            .set_status(self.vcpu.special.status() & !2);
+        self.vcpu.context.pc = CODE;
+        End::Exception(code, offset)
+    }
+
+    /// Checks what the monitor promises about its own tables: every translation in the real and
+    /// the second-level TLB can be found through the pmap, and every one in the real TLB through
+    /// the virtual or the second-level TLB.
+    pub fn audit(&self) {
+        for slot in self.vcpu.l2.iter() {
+            self.audit_pair(slot.tag, [slot.lo0, slot.lo1], "second-level TLB");
+        }
+        for pair in self.machine.pairs() {
+            let global = pair.lo0 & pair.lo1 & 1 != 0;
+            let kept = is_kernel_address(pair.hi) == global;
+            let asid = pair.hi & ASID_MASK;
+            let tag = self.vcpu.l2.tag(pair.hi, asid);
+            let recorded = if kept { tag } else { tag | asid };
+            self.audit_pair(recorded, [pair.lo0, pair.lo1], "real TLB");
+            assert!(
+                linear_offset(pair.hi).is_some()
+                    || kept && self.vcpu.l2.lookup(pair.hi, asid).is_some()
+                    || self.vcpu.tlb.find(pair.hi, asid).is_some(),
+                "nothing would find {pair:x?} in the real TLB"
+            );
+        }
+    }
+
+    fn audit_pair(&self, tag: u64, lo: [u32; 2], place: &str) {
+        if linear_offset(tag).is_some() {
+            return;
+        }
+        for lo in lo.into_iter().filter(|lo| lo & 2 != 0) {
+            let machine = MachinePage(u64::from((lo & 0x3fff_ffc0) >> 8));
+            let (page, _) = self
+                .pmap
+                .iter()
+                .find(|&(_, backing)| backing == machine)
+                .unwrap_or_else(|| panic!("{place}: {machine:x?} is not the guest's"));
+            assert!(
+                self.pmap.is_recorded(page, tag),
+                "{place}: no backmap of {page:x?} for tag {tag:#x}"
+            );
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Host tests of the virtual machine, on a simulated machine in place of the board.
+
+mod assembly;
+mod calls;
+mod cp0;
+mod delay_slot;
+mod exceptions;
+mod floating_point;
+mod guest;
+mod interrupts;
+mod l2tlb;
+mod linear;
+mod machine;
+mod mmu;
+mod pmap;
+mod tlb_instructions;
+mod vtlb;
+mod walker;
