@@ -1,0 +1,68 @@
+//! Monitor calls.
+
+use core::arch::asm;
+use disco_abi::{Call, CallError, ShutdownReason, Verdict, CSSEG_WINDOW, MESSAGE_MAX};
+
+/// Any number with any arguments: `$v0`.
+pub fn raw(number: u64, arguments: [u64; 4]) -> i64 {
+    let result: u64;
+    // SAFETY: `hypcall` changes no register but `$2`. Calls that write memory write where the
+    // caller says; tests say their own buffers.
+    unsafe {
+        asm!(
+            ".word {hypcall}",
+            hypcall = const disco_abi::HYPCALL,
+            inout("$2") number => result,
+            in("$4") arguments[0], in("$5") arguments[1],
+            in("$6") arguments[2], in("$7") arguments[3],
+            options(nostack)
+        )
+    };
+    result as i64
+}
+
+/// A call, or its error.
+pub fn call(call: Call, arguments: [u64; 4]) -> Result<u64, CallError> {
+    match raw(call as u64, arguments) {
+        -1 => Err(CallError::NoSuchCall),
+        -2 => Err(CallError::BadArgument),
+        -3 => Err(CallError::BadAddress),
+        value => {
+            assert!(value >= 0, "{call:?} gave the unknown error {value}");
+            Ok(value as u64)
+        }
+    }
+}
+
+/// Guest-physical address of something in the csseg window.
+pub fn physical_address<T: ?Sized>(pointer: *const T) -> u64 {
+    pointer.addr() as u64 - CSSEG_WINDOW
+}
+
+fn message(text: &str) -> [u64; 2] {
+    let mut end = text.len().min(MESSAGE_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    [physical_address(text.as_ptr()), end as u64]
+}
+
+/// Gives the test's verdict.
+pub fn verdict(verdict: Verdict, text: &str) {
+    let [address, length] = message(text);
+    let given = call(Call::TestVerdict, [verdict as u64, address, length, 0]);
+    given.expect("the verdict is taken");
+}
+
+/// Ends the virtual machine.
+pub fn shutdown(reason: ShutdownReason, text: &str) -> ! {
+    let [address, length] = message(text);
+    loop {
+        let _ = call(Call::Shutdown, [reason as u64, address, length, 0]);
+    }
+}
+
+/// Nanoseconds since 1970, from the board's clock chip.
+pub fn wall_clock() -> u64 {
+    call(Call::WallClock, [0; 4]).expect("the time")
+}
