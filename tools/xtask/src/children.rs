@@ -1,14 +1,20 @@
 //! Programs that must not outlive this one.
 
 use anyhow::{Context, Result};
-use rustix::process::{kill_process, kill_process_group, Pid, Signal};
+use rustix::process::{
+    kill_process, kill_process_group, test_kill_process, test_kill_process_group, Pid, Signal,
+};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 /// What a signal to us must end.
 static RUNNING: Mutex<Vec<Target>> = Mutex::new(Vec::new());
+
+/// How many tenths of a second a program has to end by itself.
+const PATIENCE: u32 = 20;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Target {
@@ -19,11 +25,18 @@ enum Target {
 }
 
 impl Target {
-    fn kill(self) {
+    fn is_there(self) -> bool {
+        match self {
+            Self::Group(group) => test_kill_process_group(group).is_ok(),
+            Self::Process(process) => test_kill_process(process).is_ok(),
+        }
+    }
+
+    fn signal(self, signal: Signal) {
         // One that has just ended needs nothing.
         let _ = match self {
-            Self::Group(group) => kill_process_group(group, Signal::KILL),
-            Self::Process(process) => kill_process(process, Signal::KILL),
+            Self::Group(group) => kill_process_group(group, signal),
+            Self::Process(process) => kill_process(process, signal),
         };
     }
 }
@@ -34,11 +47,19 @@ pub fn end_with_us() -> Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
-            RUNNING
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
+            let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+            running
                 .iter()
-                .for_each(|target| target.kill());
+                .for_each(|target| target.signal(Signal::TERM));
+            for _ in 0..PATIENCE {
+                if !running.iter().any(|target| target.is_there()) {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(100));
+            }
+            running
+                .iter()
+                .for_each(|target| target.signal(Signal::KILL));
             std::process::exit(128 + signal);
         }
     });
@@ -88,7 +109,7 @@ impl Guarded {
 impl Drop for Guarded {
     fn drop(&mut self) {
         if !matches!(self.child.try_wait(), Ok(Some(_))) {
-            self.target.kill();
+            self.target.signal(Signal::KILL);
             let _ = self.child.wait();
         }
         RUNNING

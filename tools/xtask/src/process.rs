@@ -1,6 +1,7 @@
 //! Runs a long step: its output goes to a log, the person sees progress, and on failure the
 //! log's last lines.
 
+use crate::children::Guarded;
 use crate::paths;
 use anyhow::{bail, Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -57,15 +58,11 @@ pub fn run_step_to(
         Some(path) => File::create(path)?,
         None => file.try_clone()?,
     };
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(stdout)
-        .stderr(file)
-        .spawn()
-        .with_context(|| format!("{title}: cannot start {}", command.get_program().display()))?;
+    command.stdin(Stdio::null()).stdout(stdout).stderr(file);
+    let mut step = Guarded::start_group(command).with_context(|| title.to_owned())?;
     let mut progress = Progress::new(title);
     let status = loop {
-        if let Some(status) = child.try_wait()? {
+        if let Some(status) = step.ended()? {
             break status;
         }
         progress.tick(&log);

@@ -52,7 +52,7 @@ fn apt_get(root: bool) -> Command {
         Command::new("env")
     } else {
         let mut sudo = Command::new("sudo");
-        sudo.arg("env");
+        sudo.args(["-n", "env"]);
         sudo
     };
     command.args([
