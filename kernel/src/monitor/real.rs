@@ -82,12 +82,11 @@ impl Hardware for RealCpu {
     }
 
     fn tlb_remove(&mut self, hi: u64) {
-        if let Some(index) = tlb::probe(hi) {
-            if index != SPECIAL_INDEX {
-                let nothing = TlbEntry { hi: tlb::ENTRY_HI_INVALID, ..TlbEntry::default() };
-                // SAFETY: an invalid entry maps nothing.
-                unsafe { tlb::write_indexed(index, nothing) };
-            }
+        // More than once, where the guest has mapped the address twice.
+        while let Some(index) = tlb::probe(hi).filter(|&index| index != SPECIAL_INDEX) {
+            let nothing = TlbEntry { hi: tlb::ENTRY_HI_INVALID, ..TlbEntry::default() };
+            // SAFETY: an invalid entry maps nothing.
+            unsafe { tlb::write_indexed(index, nothing) };
         }
     }
 

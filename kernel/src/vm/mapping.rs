@@ -310,9 +310,7 @@ impl Vcpu<'_> {
         hardware: &mut impl Hardware,
     ) {
         let old = self.tlb.write(index, entry);
-        let same_pages = old.hi == entry.hi
-            && old.page_mask == entry.page_mask
-            && old.is_global() == entry.is_global();
+        let same_pages = old.hi == entry.hi && old.page_mask == entry.page_mask;
         let maps = (entry.lo0 | entry.lo1) & LO_V != 0;
         if random {
             self.make_room(&old, hardware);

@@ -8,7 +8,7 @@
 use super::guest::*;
 use super::machine::Access;
 use crate::vm::exception::code;
-use crate::vm::vtlb::{TlbEntry, EHINV, LO_D, LO_G, LO_RI, LO_V, LO_XI, TLB_ENTRIES};
+use crate::vm::vtlb::{TlbEntry, ASID_MASK, EHINV, LO_D, LO_G, LO_RI, LO_V, LO_XI, TLB_ENTRIES};
 use disco_abi::Call;
 use proptest::prelude::*;
 
@@ -111,15 +111,25 @@ impl Mmu {
         }
     }
 
+    fn is_alive(&self, entry: &TlbEntry) -> bool {
+        self.alive.iter().any(|alive| same(alive, entry))
+    }
+
     /// Whether the guest's own TLB holds `entry`.
     fn holds(&self, entry: &TlbEntry) -> bool {
-        self.guest.vcpu.tlb.iter().any(|(_, held)| held == *entry)
+        self.guest
+            .vcpu
+            .tlb
+            .iter()
+            .any(|(_, held)| same(&held, entry))
     }
 
     /// `new` has been written, perhaps over `old` by its index.
     fn written(&mut self, new: TlbEntry, old: Option<TlbEntry>) {
         let mut alive = std::mem::take(&mut self.alive);
-        alive.retain(|entry| self.holds(entry) || !(entry.overlaps(&new) || Some(*entry) == old));
+        alive.retain(|entry| {
+            self.holds(entry) || !(entry.overlaps(&new) || old.is_some_and(|old| same(entry, &old)))
+        });
         if new.hi & EHINV == 0 {
             alive.push(new);
         }
@@ -168,10 +178,7 @@ impl Mmu {
                 Some(index) => {
                     let entry = self.guest.vcpu.tlb.entry(index);
                     assert!(entry.matches(hi, hi), "{entry:x?} does not match {hi:#x}");
-                    assert!(
-                        self.alive.contains(&entry),
-                        "{entry:x?} was not there to find"
-                    );
+                    assert!(self.is_alive(&entry), "{entry:x?} was not there to find");
                 }
                 None => self.alive.retain(|entry| !entry.matches(hi, hi)),
             },
@@ -205,7 +212,7 @@ impl Mmu {
         }
         for (_, entry) in self.guest.vcpu.tlb.iter() {
             assert!(
-                entry.hi & EHINV != 0 || self.alive.contains(&entry),
+                entry.hi & EHINV != 0 || self.is_alive(&entry),
                 "{entry:x?} should be gone"
             );
         }
@@ -257,6 +264,19 @@ impl Mmu {
             _ => End::Machine(self.guest.machine_address(physical)),
         }
     }
+}
+
+/// Whether two entries are one. A global entry comes back from the second level with the ASID of
+/// whoever looked.
+fn same(a: &TlbEntry, b: &TlbEntry) -> bool {
+    let hi = |entry: &TlbEntry| {
+        if entry.is_global() {
+            entry.hi & !ASID_MASK
+        } else {
+            entry.hi
+        }
+    };
+    (hi(a), a.lo0, a.lo1, a.page_mask) == (hi(b), b.lo0, b.lo1, b.page_mask)
 }
 
 fn miss_code(access: Access) -> u8 {

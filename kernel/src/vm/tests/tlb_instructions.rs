@@ -222,8 +222,12 @@ fn a_global_page_made_private_is_gone_for_others() {
 fn an_index_beyond_the_tlb_wraps_and_is_forgotten_with_its_entry() {
     let mut guest = Guest::new();
     guest.stage(&pair(0x10_0000 | 1, 0x4000));
-    guest.vcpu.special.set_index(0x105);
+    guest.vcpu.special.set_index(0x15);
     guest.execute(TLBWI);
+    // Replaced at random, it goes on in the second level.
+    for i in 0..TLB_ENTRIES as u64 {
+        guest.tlbwr(&pair(i << 15 | 1, 0x4000));
+    }
     guest.tlbwi(5, &pair(0x20_0000 | 1, 0x8000));
     assert_eq!(guest.access(0x10_0000, Access::Load), REFILL);
 }
