@@ -79,6 +79,7 @@ disco_l2_lookup:
     bltz $26, disco_general_slow    # in a delay slot
     ori $1, $1, 0x0018
     mfc0 $26, $8, 1                 # BadInstr
+    ins $26, $0, 6, 1               # eretnc is eret with bit 6
     beq $26, $1, disco_eret
     nop
 disco_general_slow:
@@ -168,7 +169,8 @@ disco_system_call:
     dmfc0 $27, $31, 4
     eretnc
 
-    # eret of a guest kernel, with no interrupt waiting: 49 instructions from the vector on.
+    # eret or eretnc of a guest kernel, with no interrupt waiting: 55 instructions from the
+    # vector on.
 disco_eret:
     mfc0 $26, $12
     andi $26, $26, 8
@@ -201,9 +203,14 @@ disco_eret:
     sd $26, {erets}($27)
     ld $2, {gpr}+16($27)
     ld $1, {gpr}+8($27)
+    mfc0 $26, $8, 1
+    andi $26, $26, 0x40
+    bnez $26, 2f
     dmfc0 $26, $31, 3
     dmfc0 $27, $31, 4
     eret
+2:  dmfc0 $27, $31, 4
+    eretnc
 1:  b disco_general_slow
     ld $2, {gpr}+16($27)
 

@@ -37,6 +37,9 @@ struct GuestRange {
 impl GuestRange {
     /// Checks a guest's claim; no more than `most` bytes are used of it.
     fn check(pmap: &Pmap, start: u64, length: u64, most: usize) -> Result<Self, CallError> {
+        if length == 0 {
+            return Ok(Self { start: 0, length: 0 });
+        }
         let memory = pmap.pages() * PAGE_SIZE;
         let end = start.checked_add(length).ok_or(CallError::BadAddress)?;
         if end > memory {

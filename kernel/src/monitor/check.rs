@@ -160,7 +160,7 @@ impl Cpu {
         }
         let mut result = AuditResult::EMPTY;
         let mut queue = Audit::new();
-        self.queue.audit(&self.monitor.scheduler, &mut queue);
+        self.queue.audit(self.monitor.scheduler, &mut queue);
         result.add(&queue);
         for slot in self.monitor.slots {
             let resident = slot.resident();

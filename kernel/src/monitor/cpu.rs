@@ -211,7 +211,7 @@ impl Cpu {
             Done::Yield => {
                 resident.vcpu.set_gpr(2, 0);
                 let now = self.now();
-                self.queue.yield_now(&self.monitor.scheduler, now);
+                self.queue.yield_now(self.monitor.scheduler, now);
                 true
             }
             Done::Ends { reason, message, restart } => {
@@ -229,7 +229,7 @@ impl Cpu {
             return false;
         }
         let deadline = vcpu.next_timer();
-        self.queue.wait(&self.monitor.scheduler, now, deadline)
+        self.queue.wait(self.monitor.scheduler, now, deadline)
     }
 
     /// Ends the virtual machine of `resident` in the turn that follows.
@@ -328,7 +328,7 @@ impl Cpu {
                 loaded: &mut self.loaded,
                 ended: &mut self.ended,
             };
-            let turn = self.queue.turn(&self.monitor.scheduler, now, &mut local);
+            let turn = self.queue.turn(self.monitor.scheduler, now, &mut local);
             self.until = turn.until;
             self.shared.switches.store(self.queue.counters().switches, Ordering::Relaxed);
             let ended = core::mem::replace(&mut self.ended, VcpuSet::EMPTY);

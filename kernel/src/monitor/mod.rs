@@ -29,7 +29,7 @@ use disco_abi::PAGE_SIZE;
 use disco_arch::board::uart::Uart;
 use disco_arch::board::{rtc, XKPHYS_CACHED};
 use disco_arch::cp0;
-use disco_flash::{DescriptionView, CPUS_MAX, VMS_MAX};
+use disco_flash::{DescriptionView, CPUS_MAX, NONE, VMS_MAX};
 use slot::VmSlot;
 use spin::{Mutex, Once};
 
@@ -59,7 +59,7 @@ pub struct Monitor {
     /// Machine memory.
     pub machine: Machine,
     /// The scheduler's shared words.
-    pub scheduler: Scheduler,
+    pub scheduler: &'static Scheduler,
     /// What virtual CPUs say they are.
     pub identity: Identity,
     /// Memory is given to virtual machines as they touch it.
@@ -69,7 +69,7 @@ pub struct Monitor {
     /// What each CPU tells the others.
     pub cpus: [Once<&'static CpuShared>; CPUS_MAX],
     /// The serial line of people. Taken after a slot's state.
-    pub console: Mutex<Mux<'static>>,
+    pub console: &'static Mutex<Mux<'static>>,
     /// The serial line of events. Innermost.
     events: Mutex<Uart>,
     /// Wall clock at tick 0, in nanoseconds since 1970.
@@ -77,6 +77,9 @@ pub struct Monitor {
 }
 
 static MONITOR: Once<Monitor> = Once::new();
+// Too large to pass over a boot stack.
+static SCHEDULER: Scheduler = Scheduler::new();
+static CONSOLE: Mutex<Mux<'static>> = Mutex::new(Mux::new());
 
 /// Builds the shared part, on CPU 0 while no other runs.
 pub fn prepare(handover: &Handover) -> &'static Monitor {
@@ -87,10 +90,15 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
         machine_nodes[number] = Some(make_node(&layout, number, &mut carver));
     }
     let slots = make_slots(handover, &mut carver);
-    let mut console = Mux::new();
     for (number, slot) in slots.iter().enumerate() {
-        let guest = carver.place(0, GuestConsole::new(slot.name));
-        console.add_guest(number, guest);
+        let guest = carver.take::<GuestConsole>(0, 1);
+        // SAFETY: room for one, zeroed, which is a valid console without a name; nobody else's.
+        let guest = unsafe { &mut *guest };
+        guest.set_name(slot.name);
+        CONSOLE.lock().add_guest(number, guest);
+    }
+    if let Some(vm) = attached_at_boot(handover) {
+        CONSOLE.lock().attach(vm);
     }
     let ticks = u64::from(cp0::count());
     let seconds = rtc::unix_seconds();
@@ -100,12 +108,12 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
         payload: handover.payload,
         code_len: handover.code_len,
         machine: Machine::new(machine_nodes.into_iter().flatten()),
-        scheduler: Scheduler::new(),
+        scheduler: &SCHEDULER,
         identity: real_identity(),
         overcommit: handover.description.machine.overcommit.get() != 0,
         slots,
         cpus: array::from_fn(|_| Once::new()),
-        console: Mutex::new(console),
+        console: &CONSOLE,
         events: Mutex::new(Uart::com2()),
         epoch_ns: seconds.saturating_mul(1_000_000_000).saturating_sub(ticks * NS_PER_TICK),
     });
@@ -154,6 +162,14 @@ fn real_identity() -> Identity {
         cp0::config5().bits(),
     ];
     Identity::new(cp0::prid(), config, real::fixed_status())
+}
+
+/// The virtual machine whose console the description wants attached.
+fn attached_at_boot(handover: &Handover) -> Option<usize> {
+    match handover.description.machine.console.get() {
+        NONE => None,
+        vm => Some(vm as usize),
+    }
 }
 
 fn make_slots(handover: &Handover, carver: &mut Carver) -> &'static [VmSlot] {

@@ -6,13 +6,16 @@ use super::slot::{Message, VmSlot};
 use super::Monitor;
 use crate::address::{GuestPage, GuestPhysical, MachinePage};
 use crate::machine::{NoMemory, NodeId, PageRange, RunSize, VmId};
+use crate::vm::hardware::FpuRegisters;
+use crate::vm::l2tlb::Granule;
 use crate::vm::loader::{self, GuestMemory, Image, LoadError};
 use crate::vm::pmap::{Pmap, PmapEntry, LINEAR_PIECE};
 use crate::vm::special::SpecialPage;
-use crate::vm::vcpu::Vcpu;
+use crate::vm::vcpu::{Registers, Vcpu, VcpuCounters};
+use crate::vm::vtlb::VirtualTlb;
 use core::{fmt, mem, slice};
 use disco_abi::{BOOT_INFO_GUEST_PHYSICAL, BOOT_MAGIC, CSSEG_WINDOW, CSSEG_WINDOW_SIZE, PAGE_SIZE};
-use disco_arch::trap::LinearEntry;
+use disco_arch::trap::{GuestContext, LinearEntry};
 use disco_flash::{text, NONE};
 
 /// A running virtual machine. It lies in memory of the node where it was started; its home CPU
@@ -141,19 +144,25 @@ impl Monitor {
             // SAFETY: as above.
             unsafe { RealMemory::bytes(home).as_mut_ptr().cast::<Resident>() }
         };
-        // SAFETY: the pages are large enough, aligned, and nobody else's. Written in place, since
-        // a stack has no room for a second-level TLB.
+        // SAFETY: the pages are large enough, aligned, zeroed and nobody else's. Every field is
+        // written before the reference is made, but for the second-level TLB: no stack has room
+        // for it, and zeros are a valid one, which `set_granule` empties.
         let resident = unsafe {
-            place.write(Resident {
-                vcpu: Vcpu::new(special_page, self.identity, 0),
-                pmap,
-                slot,
-                special_page: special.first,
-                ending: None,
-                restart: false,
-            });
+            let vcpu = &raw mut (*place).vcpu;
+            (&raw mut (*vcpu).context).write(GuestContext::new());
+            (&raw mut (*vcpu).special).write(special_page);
+            (&raw mut (*vcpu).registers).write(Registers::default());
+            (&raw mut (*vcpu).identity).write(self.identity);
+            (&raw mut (*vcpu).tlb).write(VirtualTlb::new());
+            (&raw mut (*vcpu).fpu).write(FpuRegisters { fpr: [0; 32], fcsr: 0 });
+            (&raw mut (*vcpu).counters).write(VcpuCounters::default());
+            (&raw mut (*place).pmap).write(pmap);
+            (&raw mut (*place).slot).write(slot);
+            (&raw mut (*place).special_page).write(special.first);
+            (&raw mut (*place).ending).write(None);
             &mut *place
         };
+        resident.vcpu.l2.set_granule(Granule::Page);
         resident.reset(entry, memory, now);
         Ok(resident)
     }
