@@ -77,17 +77,55 @@ impl Session {
     }
 }
 
+/// Copies what the console prints to `log`, and what a reader of lines sees of it to `console`.
 fn collect(mut output: ChildStdout, mut log: File, console: &Mutex<Vec<u8>>) {
     let mut buffer = [0; 4096];
+    let mut raw = Vec::new();
     while let Ok(length @ 1..) = output.read(&mut buffer) {
         let _ = log.write_all(&buffer[..length]);
-        let shown = buffer[..length]
-            .iter()
-            .copied()
-            .filter(|&byte| byte != b'\r');
+        raw.extend_from_slice(&buffer[..length]);
+        let shown = take_lines(&mut raw);
         console
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .extend(shown);
+    }
+}
+
+/// What the monitor prints to clear its prompt's line before it prints something else.
+const CLEAR_LINE: &[u8] = b"\x1b[K";
+
+/// Takes bytes for a reader of lines: without carriage returns, and with a new line where the
+/// prompt's line is cleared. The start of a [`CLEAR_LINE`] stays until the rest has come.
+fn take_lines(raw: &mut Vec<u8>) -> Vec<u8> {
+    let mut shown = Vec::new();
+    let mut at = 0;
+    while at < raw.len() {
+        let rest = &raw[at..];
+        if rest.starts_with(CLEAR_LINE) {
+            shown.push(b'\n');
+            at += CLEAR_LINE.len();
+        } else if CLEAR_LINE.starts_with(rest) {
+            break;
+        } else {
+            shown.extend(Some(rest[0]).filter(|&byte| byte != b'\r'));
+            at += 1;
+        }
+    }
+    raw.drain(..at);
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::take_lines;
+
+    #[test]
+    fn a_cleared_prompt_ends_its_line() {
+        let mut raw = b"disco> \r\x1b[K[a] text\r\n\x1b".to_vec();
+        assert_eq!(take_lines(&mut raw), b"disco> \n[a] text\n");
+        raw.extend_from_slice(b"[Kb");
+        assert_eq!(take_lines(&mut raw), b"\nb");
+        assert!(raw.is_empty());
     }
 }
