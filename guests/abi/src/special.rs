@@ -7,7 +7,7 @@
 /// Status (guest). IE and IM count at the next delivery (see [`SP_PENDING`]); KSU, EXL and ERL at
 /// the next `eret`; CU1 at the next return from the monitor; BEV at the next exception.
 pub const SP_STATUS: u64 = 0x00;
-/// Cause: set at each exception; software interrupts are raised with `mtc0`.
+/// Cause, with the interrupts that wait now; software interrupts are raised with `mtc0`.
 pub const SP_CAUSE: u64 = 0x08;
 /// EPC (guest).
 pub const SP_EPC: u64 = 0x10;

@@ -312,6 +312,7 @@ impl Cpu {
         let now = self.clock.now(cp0::count());
         vcpu.update_lines(now);
         vcpu.deliver_interrupt();
+        vcpu.refuse_odd_pc();
         vcpu.prepare_resume();
         let due = self.until.min(vcpu.next_timer()).min(self.console_due);
         if due != self.timer {

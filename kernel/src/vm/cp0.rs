@@ -100,7 +100,7 @@ impl Vcpu<'_> {
     }
 
     /// Cause: the last exception's part and the waiting interrupts of now.
-    fn cause_read(&self) -> u32 {
+    pub(super) fn cause_read(&self) -> u32 {
         let exception = (Cause::EXC_CODE | Cause::CE | Cause::BD).bits();
         self.special.cause() & exception | self.cause_base()
     }

@@ -122,6 +122,17 @@ impl Vcpu<'_> {
         }
     }
 
+    /// Raises the address error of an odd `pc` here. The real CPU must not see such an address:
+    /// `eret` takes bit 0 for an instruction set that there is not, and QEMU ends on it.
+    pub fn refuse_odd_pc(&mut self) {
+        let pc = self.context.pc;
+        if pc & 1 != 0 {
+            self.special.set_bad_vaddr(pc);
+            self.enter_vector(Exception::at(code::ADEL, pc), pc, false);
+            self.counters.exceptions_reflected += 1;
+        }
+    }
+
     /// Context, XContext and EntryHi for a fault at `address`.
     fn set_fault_page(&mut self, address: u64) {
         const CONTEXT_BAD_VPN2: u64 = 0x007f_fff0;

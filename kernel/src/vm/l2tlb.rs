@@ -9,6 +9,7 @@
 //!
 //! All pairs have one size, the granule: 16 KiB pages until the guest uses smaller ones.
 
+use super::mapping::linear_offset;
 use super::vtlb::{TlbEntry, ASID_MASK, LO_RI, LO_XI, VPN2_MASK};
 use disco_arch::trap::{L2Slot, L2_EMPTY, L2_ENTRIES};
 
@@ -54,6 +55,21 @@ struct GuestPair {
     lo1: u32,
 }
 
+/// Pairs that others displaced from their slot. The real TLB may keep them: an instruction and
+/// what it reads may share a slot, and would never be there together otherwise.
+const VICTIMS: usize = 8;
+
+/// A displaced pair. All zero bytes are none, as no tag has bit 12.
+#[derive(Clone, Copy, Debug, Default)]
+struct Victim {
+    /// The tag with [`VICTIM_MARK`], or 0.
+    mark: u64,
+    guest: GuestPair,
+    origin: u8,
+}
+
+const VICTIM_MARK: u64 = 1 << 12;
+
 /// The table. 25 KiB; it lives in the virtual CPU's memory.
 #[repr(C)]
 #[derive(Debug)]
@@ -62,6 +78,9 @@ pub struct L2Tlb {
     guest: [GuestPair; L2_ENTRIES],
     origin: [u8; L2_ENTRIES],
     granule: Granule,
+    victims: [Victim; VICTIMS],
+    /// Which victim goes next.
+    oldest: u8,
 }
 
 /// Kernel addresses are kept without an ASID, and only if they are global; user addresses are
@@ -89,6 +108,8 @@ impl L2Tlb {
             guest: [GuestPair { lo0: 0, lo1: 0 }; L2_ENTRIES],
             origin: [0; L2_ENTRIES],
             granule: Granule::Page,
+            victims: [Victim { mark: 0, guest: GuestPair { lo0: 0, lo1: 0 }, origin: 0 }; VICTIMS],
+            oldest: 0,
         }
     }
 
@@ -97,6 +118,7 @@ impl L2Tlb {
         for slot in &mut self.slots {
             slot.tag = L2_EMPTY;
         }
+        self.victims = [Victim::default(); VICTIMS];
     }
 
     /// Where the slots begin, for the assembly.
@@ -131,7 +153,8 @@ impl L2Tlb {
     }
 
     /// Puts a pair into its slot. `guest` is the guest's entry at the granule's size; `origin`
-    /// the virtual TLB's index it came from. Returns the tag of the other pair that was there.
+    /// the virtual TLB's index it came from. The pair that was there becomes a victim; returns the
+    /// tag of the victim that had to go for it.
     #[must_use = "the real TLB may still hold the pair that made room"]
     pub fn insert(
         &mut self,
@@ -142,10 +165,37 @@ impl L2Tlb {
         origin: u32,
     ) -> Option<u64> {
         let index = self.index(tag);
+        self.remove_victim(tag);
         let old = core::mem::replace(&mut self.slots[index], L2Slot { tag, lo0, lo1 }).tag;
+        let gone = if old != tag && old != L2_EMPTY && linear_offset(old).is_none() {
+            let victim = Victim {
+                mark: old | VICTIM_MARK,
+                guest: self.guest[index],
+                origin: self.origin[index],
+            };
+            self.add_victim(victim)
+        } else {
+            None
+        };
         self.guest[index] = GuestPair { lo0: compact_lo(guest.lo0), lo1: compact_lo(guest.lo1) };
         self.origin[index] = origin as u8;
-        (old != tag && old != L2_EMPTY).then_some(old)
+        gone
+    }
+
+    fn add_victim(&mut self, victim: Victim) -> Option<u64> {
+        let place = usize::from(self.oldest) % VICTIMS;
+        self.oldest = self.oldest.wrapping_add(1);
+        let gone = core::mem::replace(&mut self.victims[place], victim).mark;
+        (gone != 0).then_some(gone & !VICTIM_MARK)
+    }
+
+    fn remove_victim(&mut self, tag: u64) -> bool {
+        let mut found = false;
+        for victim in self.victims.iter_mut().filter(|v| v.mark == tag | VICTIM_MARK) {
+            victim.mark = 0;
+            found = true;
+        }
+        found
     }
 
     /// The pair for `address` and `asid` in machine form.
@@ -159,8 +209,12 @@ impl L2Tlb {
     pub fn guest_entry(&self, address: u64, asid: u64) -> Option<TlbEntry> {
         let tag = self.tag(address, asid);
         let index = self.index(tag);
-        let pair = self.guest[index];
-        (self.slots[index].tag == tag).then(|| TlbEntry {
+        let pair = if self.slots[index].tag == tag {
+            self.guest[index]
+        } else {
+            self.victims.iter().find(|victim| victim.mark == tag | VICTIM_MARK)?.guest
+        };
+        Some(TlbEntry {
             hi: tag & !ASID_MASK | asid & ASID_MASK,
             lo0: expand_lo(pair.lo0),
             lo1: expand_lo(pair.lo1),
@@ -176,7 +230,7 @@ impl L2Tlb {
         if found {
             slot.tag = L2_EMPTY;
         }
-        found
+        self.remove_victim(tag) || found
     }
 
     /// Forgets every pair for which `doomed` holds, given its tag and its origin; calls `removed`
@@ -190,6 +244,13 @@ impl L2Tlb {
             if slot.tag != L2_EMPTY && doomed(slot.tag, u32::from(origin)) {
                 removed(slot.tag);
                 slot.tag = L2_EMPTY;
+            }
+        }
+        for victim in self.victims.iter_mut().filter(|victim| victim.mark != 0) {
+            let tag = victim.mark & !VICTIM_MARK;
+            if doomed(tag, u32::from(victim.origin)) {
+                removed(tag);
+                victim.mark = 0;
             }
         }
     }

@@ -163,15 +163,15 @@ impl Vcpu<'_> {
     /// `old` has left the virtual TLB for another's sake. It goes on in the second level if that
     /// holds it; else nothing would find it, and it is forgotten.
     fn make_room(&mut self, old: &TlbEntry, hardware: &mut impl Hardware) {
-        if !self.may_hide(old) || self.l2.lookup(old.hi, old.hi).is_none() {
+        if !self.may_hide(old) || self.l2.guest_entry(old.hi, old.hi).is_none() {
             self.forget(old, hardware);
         }
     }
 
     /// The pair `tag` has left the second level for another's sake. The real TLB may keep it only
-    /// while the virtual TLB, or the linear windows, account for it.
+    /// while the virtual TLB accounts for it.
     fn displaced(&mut self, tag: u64, hardware: &mut impl Hardware) {
-        if linear_offset(tag).is_none() && self.tlb.find(tag, tag).is_none() {
+        if self.tlb.find(tag, tag).is_none() {
             hardware.tlb_remove(tag);
         }
     }

@@ -250,6 +250,8 @@ impl<'a> Vcpu<'a> {
         self.context.status = self.context.base_status
             | u64::from(mode.bits())
             | virtual_status & self.context.fpu_mask;
+        // What waits may have changed since the last exception.
+        self.special.set_cause(self.cause_read());
         let bev = virtual_status & u64::from(Status::BEV.bits()) != 0;
         self.context.syscall_vector = if bev { 0 } else { self.vector_base(false) + 0x180 };
     }

@@ -306,7 +306,7 @@ impl Guest {
             self.audit_pair(recorded, [pair.lo0, pair.lo1], "real TLB");
             assert!(
                 linear_offset(pair.hi).is_some()
-                    || kept && self.vcpu.l2.lookup(pair.hi, asid).is_some()
+                    || kept && self.vcpu.l2.guest_entry(pair.hi, asid).is_some()
                     || self.vcpu.tlb.find(pair.hi, asid).is_some(),
                 "nothing would find {pair:x?} in the real TLB"
             );

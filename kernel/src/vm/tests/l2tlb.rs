@@ -75,13 +75,27 @@ fn insert_lookup_remove() {
 }
 
 #[test]
-fn insert_tells_which_pair_made_room() {
+fn a_displaced_pair_is_found_until_eight_others_are() {
     let mut l2 = L2Tlb::new();
-    let guest = entry(0, 0);
-    let (a, b) = (l2.tag(0, 0), l2.tag((L2_ENTRIES as u64) << 15, 0));
-    assert_eq!(l2.insert(a, 0, 0, &guest, 0), None);
-    assert_eq!(l2.insert(a, 1, 1, &guest, 0), None, "the same pair");
-    assert_eq!(l2.insert(b, 0, 0, &guest, 0), Some(a));
+    let guest = entry(lo(0x4000, DV), 0);
+    let address = |n: u64| n * (L2_ENTRIES as u64) << 15;
+    let insert = |l2: &mut L2Tlb, n: u64| {
+        let tag = l2.tag(address(n), 0);
+        l2.insert(tag, 0, 0, &guest, 3)
+    };
+    assert_eq!(insert(&mut l2, 0), None);
+    assert_eq!(insert(&mut l2, 0), None, "the same pair");
+    for n in 1..9 {
+        assert_eq!(insert(&mut l2, n), None);
+        assert!(l2.lookup(address(n - 1), 0).is_none());
+        assert!(l2.guest_entry(address(n - 1), 0).is_some(), "{n}");
+    }
+    assert_eq!(insert(&mut l2, 9), Some(l2.tag(address(0), 0)));
+    assert!(l2.guest_entry(address(0), 0).is_none());
+    assert!(l2.remove(address(5), 0) && l2.guest_entry(address(5), 0).is_none());
+    let mut removed = 0;
+    l2.remove_where(|_, origin| origin == 3, |_| removed += 1);
+    assert_eq!(removed, 8);
 }
 
 #[test]
