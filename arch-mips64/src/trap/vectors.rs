@@ -169,7 +169,7 @@ disco_system_call:
     dmfc0 $27, $31, 4
     eretnc
 
-    # eret or eretnc of a guest kernel, with no interrupt waiting: 55 instructions from the
+    # eret or eretnc of a guest kernel, with no interrupt waiting: 57 instructions from the
     # vector on.
 disco_eret:
     mfc0 $26, $12
@@ -181,7 +181,9 @@ disco_eret:
     bnez $26, disco_general_slow
     sd $2, {gpr}+16($27)
     lw $26, {sp_status}+4($1)
-    lui $2, 0x0040                  # BEV, ERL, and KSU neither 0 nor 2: the slow way
+    lw $2, {sp_epc}+4($1)
+    ins $26, $2, 21, 1              # an odd address, in a bit that no Status has
+    lui $2, 0x0060                  # that, BEV, ERL, KSU neither 0 nor 2: the slow way
     ori $2, $2, 0x000c
     and $2, $2, $26
     bnez $2, 1f

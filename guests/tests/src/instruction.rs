@@ -99,6 +99,11 @@ pub const fn addiu(rt: u32, rs: u32, constant: i32) -> u32 {
     immediate(0x09, rs, rt, constant)
 }
 
+/// `ori rt, rs, constant`
+pub const fn ori(rt: u32, rs: u32, constant: u16) -> u32 {
+    immediate(0x0d, rs, rt, constant as i32)
+}
+
 /// `daddu rd, rs, rt`
 pub const fn daddu(rd: u32, rs: u32, rt: u32) -> u32 {
     field(rs, 21) | field(rt, 16) | field(rd, 11) | 0x2d
