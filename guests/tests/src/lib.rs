@@ -14,6 +14,7 @@ mod entry;
 pub mod exception;
 pub mod execute;
 pub mod instruction;
+pub mod random;
 pub mod registers;
 pub mod special;
 pub mod time;
@@ -21,14 +22,27 @@ pub mod tlb;
 mod verdict;
 
 pub use disco_abi as abi;
-pub use verdict::{done, is_verdict_given, pass};
+pub use verdict::{done, pass};
 
 use core::cell::Cell;
 
 /// Makes `$run`, a `fn(&'static BootInfo)`, the guest. Its return is the verdict "pass".
+///
+/// With `without verdict` its return powers off, and a panic starts it again: for a guest that may
+/// damage itself, and whose word counts for nothing.
 #[macro_export]
 macro_rules! guest {
     ($run:path) => {
+        $crate::guest!(@ $run, true);
+    };
+    ($run:path, without verdict) => {
+        $crate::guest!(@ $run, false);
+    };
+    (@ $run:path, $verdict:literal) => {
+        /// Read by the library.
+        #[no_mangle]
+        pub static GUEST_GIVES_VERDICT: bool = $verdict;
+
         /// Called by the library's entry.
         #[no_mangle]
         pub extern "C" fn guest_main(boot: &'static $crate::abi::BootInfo) {

@@ -25,14 +25,19 @@ impl Write for Message {
 
 static GIVEN: Variable<bool> = Variable::new(false);
 
-/// Whether a verdict was given.
-pub fn is_verdict_given() -> bool {
-    GIVEN.get()
+extern "C" {
+    static GUEST_GIVES_VERDICT: bool;
+}
+
+/// Known when the guest is linked, so that no damage to its memory changes it.
+fn gives_verdict() -> bool {
+    // SAFETY: `guest!` defines it, and nothing writes it.
+    unsafe { GUEST_GIVES_VERDICT }
 }
 
 /// The verdict "pass", once; the guest goes on.
 pub fn done() {
-    if !GIVEN.get() {
+    if gives_verdict() && !GIVEN.get() {
         GIVEN.set(true);
         calls::verdict(Verdict::Pass, "");
     }
@@ -55,6 +60,9 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         let _ = write!(message, " ({}:{})", place.file(), place.line());
     }
     let text = core::str::from_utf8(&message.bytes[..message.length]).unwrap_or("");
+    if !gives_verdict() {
+        calls::shutdown(ShutdownReason::Reboot, text);
+    }
     calls::verdict(Verdict::Fail, text);
     calls::shutdown(ShutdownReason::Panic, text)
 }
