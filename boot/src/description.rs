@@ -2,12 +2,16 @@
 
 use crate::{fatal, log};
 use core::slice;
+use crc::{Crc, Table, CRC_32_ISO_HDLC};
 use disco_arch::board::XKPHYS_CACHED;
 use disco_flash::{
     text, Description, DescriptionError, DescriptionView, FlashHeader, FLASH_SIZE, RESET_SIZE,
 };
 use disco_kernel::machine::layout::Range;
 use zerocopy::FromBytes;
+
+/// With a table of 1 KiB: the code is copied into every node.
+static CRC32: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 
 /// The description in the flash at `flash`, a virtual address; a message and the end if it makes
 /// no sense.
@@ -58,7 +62,7 @@ pub fn check_payload(view: &DescriptionView) {
         let (start, len) = (file.offset.get() as usize, file.len.get() as usize);
         // `parse` has checked that the file ends within the payload.
         let bytes = &payload[start..start + len];
-        let (found, expected) = (crc32fast::hash(bytes), file.crc32.get());
+        let (found, expected) = (CRC32.checksum(bytes), file.crc32.get());
         if found != expected {
             fatal!(
                 "file {number} of the payload, `{}` ({len} bytes at machine address {:#x}), is \

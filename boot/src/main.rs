@@ -23,6 +23,8 @@ use disco_kernel::monitor::{self, Handover};
 const HEAP_LEN: u64 = 1 << 20;
 
 /// Called by the entry code on CPU 0 with the address of the flash.
+#[link_section = ".init.text"]
+#[inline(never)]
 extern "C" fn boot(flash: u64) -> ! {
     Uart::com1().init();
     Uart::com2().init();

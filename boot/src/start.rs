@@ -28,6 +28,8 @@ struct Mail {
 }
 
 /// Copies the code into every node and starts the CPUs one after the other, this one last.
+#[link_section = ".init.text"]
+#[inline(never)]
 pub fn run(handover: &Handover) -> ! {
     let layout = LAYOUT.call_once(|| handover.layout);
     monitor::prepare(handover);

@@ -51,6 +51,18 @@ const SERVICE: u64 = 4;
 const GUEST: u64 = 5;
 
 impl Owner {
+    /// What kind of owner, in a word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Monitor => "the monitor's",
+            Self::Free => "free",
+            Self::InTransit => "in transit",
+            Self::Payload => "the payload's",
+            Self::Service { .. } => "the monitor's for a virtual machine",
+            Self::Guest { .. } => "a virtual machine's",
+        }
+    }
+
     /// The virtual machine that the page is used for, if any.
     pub const fn vm(self) -> Option<VmId> {
         match self {

@@ -63,8 +63,9 @@ impl core::fmt::Display for MachineFailure {
             }
             Self::Bitmap(page, owner) => write!(
                 f,
-                "bitmap and memmap disagree about machine page {:#x}: {owner:?}",
-                page.0
+                "bitmap and memmap disagree about machine page {:#x}: in the memmap it is {}",
+                page.0,
+                owner.map_or("damaged", Owner::word)
             ),
             Self::Counts(node) => {
                 write!(

@@ -6,7 +6,7 @@ use super::cpu::{Cpu, NOBODY};
 use super::resident::Resident;
 use super::slot::{Message, VmSlot, VmState};
 use super::Monitor;
-use crate::console::command::{self, Command, Format};
+use crate::console::command::{Command, Format};
 use crate::console::report::{
     CheckRow, CpuRow, Harmless, MemRow, Row, StatRow, VcpuRow, VmRow,
 };
@@ -24,7 +24,6 @@ impl Cpu {
         let monitor = self.monitor;
         let slot = |vm: usize| monitor.slots.get(vm);
         match command {
-            Command::Help(about) => self.answer(|out| command::help(about, out)),
             Command::VmList(format) => self.vm_list(monitor.slots, format),
             Command::VmInfo(vm, format) => {
                 if let Some(slot) = slot(vm) {
@@ -32,12 +31,11 @@ impl Cpu {
                     self.vcpu_row(slot, format);
                 }
             }
-            Command::VmConsole(vm) => {
-                monitor.console.lock().attach(vm);
-            }
+            // The multiplexer's own affair: it has done these itself.
+            Command::Help(_) | Command::VmConsole(_) => {}
             Command::VmStop(vm) => {
                 if let Some(slot) = slot(vm).filter(|slot| !monitor.stop(slot)) {
-                    self.answer(|out| writeln!(out, "{} does not run", slot.name));
+                    self.answer(&mut |out| writeln!(out, "{} does not run", slot.name));
                 }
             }
             Command::VmStart(vm) => {
@@ -55,15 +53,15 @@ impl Cpu {
     }
 
     fn rows<R: Row>(&mut self, format: Format, rows: impl Iterator<Item = R>) {
-        self.answer(|out| R::write_head(out, format));
+        self.answer(&mut |out| R::write_head(out, format));
         for row in rows {
-            self.answer(|out| row.write_row(out, format));
+            self.answer(&mut |out| row.write_row(out, format));
         }
     }
 
     fn vm_list(&mut self, slots: &'static [VmSlot], format: Format) {
         let monitor = self.monitor;
-        self.answer(|out| VmRow::write_head(out, format));
+        self.answer(&mut |out| VmRow::write_head(out, format));
         for slot in slots {
             let state = *slot.state.lock();
             let (word, reason) = match state {
@@ -83,7 +81,7 @@ impl Cpu {
                 starts: slot.starts.load(Ordering::Relaxed),
                 reason: reason.bytes(),
             };
-            self.answer(|out| row.write_row(out, format));
+            self.answer(&mut |out| row.write_row(out, format));
         }
     }
 
@@ -110,12 +108,12 @@ impl Cpu {
 
     fn vm_start(&mut self, slot: &'static VmSlot) {
         if matches!(*slot.state.lock(), VmState::Running) {
-            self.answer(|out| writeln!(out, "{} runs already", slot.name));
+            self.answer(&mut |out| writeln!(out, "{} runs already", slot.name));
             return;
         }
         let now = self.now();
         if let Err(error) = self.monitor.start(slot, now) {
-            self.answer(|out| writeln!(out, "{} cannot be started: {error}", slot.name));
+            self.answer(&mut |out| writeln!(out, "{} cannot be started: {error}", slot.name));
         }
     }
 
@@ -145,19 +143,19 @@ impl Cpu {
     fn mem(&mut self, format: Format) {
         let monitor = self.monitor;
         let mut all = MemRow::default();
-        self.answer(|out| MemRow::write_head(out, format));
+        self.answer(&mut |out| MemRow::write_head(out, format));
         for node in monitor.machine.nodes() {
             let row = monitor.mem_row(node);
             all.add(&row);
-            self.answer(|out| row.write_row(out, format));
+            self.answer(&mut |out| row.write_row(out, format));
         }
-        self.answer(|out| all.write_row(out, format));
+        self.answer(&mut |out| all.write_row(out, format));
     }
 
     fn stats(&mut self, format: Format) {
         let monitor = self.monitor;
         let cpus = monitor.cpus[..monitor.layout.cpus().len()].iter().enumerate();
-        self.answer(|out| StatRow::write_head(out, format));
+        self.answer(&mut |out| StatRow::write_head(out, format));
         for (number, cpu) in cpus {
             let Some(cpu) = cpu.get() else { continue };
             let names = ["board interrupts", "calls by other CPUs", "timer interrupts"];
@@ -166,14 +164,14 @@ impl Cpu {
             for (counter, value) in counters.chain([switches]) {
                 let value = value.load(Ordering::Relaxed);
                 let row = StatRow { cpu: Some(number as u64), vm: None, counter, value };
-                self.answer(|out| row.write_row(out, format));
+                self.answer(&mut |out| row.write_row(out, format));
             }
         }
         for slot in monitor.slots {
             let Some(counters) = monitor.with_resident(slot, counters) else { continue };
             for (counter, value) in counters {
                 let row = StatRow { cpu: None, vm: Some(slot.name), counter, value };
-                self.answer(|out| row.write_row(out, format));
+                self.answer(&mut |out| row.write_row(out, format));
             }
         }
     }
@@ -195,7 +193,7 @@ impl Cpu {
         for (_, result) in results {
             if result.failed > 0 && format == Format::Text {
                 let first = Harmless(result.first.bytes());
-                self.answer(|out| writeln!(out, "first failure: {first}"));
+                self.answer(&mut |out| writeln!(out, "first failure: {first}"));
             }
         }
     }
@@ -203,7 +201,7 @@ impl Cpu {
     fn power_off(&mut self) -> ! {
         let now = self.now();
         self.monitor.event(Event::PowerOff, now, None);
-        self.answer(|out| out.write_str("power off\n"));
+        self.answer(&mut |out| out.write_str("power off\n"));
         let mut console = self.monitor.console.lock();
         let uart = Uart::com1();
         let mut byte = [0];

@@ -19,6 +19,7 @@ const SEND_MAX: usize = 512;
 static CHANGED: AtomicBool = AtomicBool::new(false);
 
 /// Sends what waits, as far as the line takes it now.
+#[inline(never)]
 fn send(console: &mut Mux) {
     let uart = Uart::com1();
     for _ in 0..SEND_MAX {
@@ -120,9 +121,10 @@ impl Cpu {
     }
 
     /// Lets `write` answer a command, as soon as there is room.
+    #[inline(never)]
     pub(super) fn answer(
         &mut self,
-        mut write: impl FnMut(&mut dyn core::fmt::Write) -> core::fmt::Result,
+        write: &mut dyn FnMut(&mut dyn core::fmt::Write) -> core::fmt::Result,
     ) {
         loop {
             let mut console = self.monitor.console.lock();

@@ -82,6 +82,8 @@ static SCHEDULER: Scheduler = Scheduler::new();
 static CONSOLE: Mutex<Mux<'static>> = Mutex::new(Mux::new());
 
 /// Builds the shared part, on CPU 0 while no other runs.
+#[link_section = ".init.text"]
+#[inline(never)]
 pub fn prepare(handover: &Handover) -> &'static Monitor {
     let layout = handover.layout;
     let mut machine_nodes: [Option<&'static Node>; CPUS_MAX] = [None; CPUS_MAX];
@@ -275,6 +277,7 @@ fn mark_payload(node: &Node, payload: Range) {
 
 impl Monitor {
     /// Writes an event at tick `now`, about virtual machine `vm` if one is given.
+    #[inline(never)]
     pub fn event(&self, event: Event, now: u64, vm: Option<&VmSlot>) {
         let mut line = EventLine(self.events.lock());
         // A serial line takes everything: writing cannot fail.
