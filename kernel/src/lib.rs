@@ -5,7 +5,7 @@ pub mod address;
 pub mod console;
 pub mod events;
 pub mod machine;
-pub mod schedule;
-pub mod vm;
 #[cfg(target_arch = "mips64r6")]
 pub mod monitor;
+pub mod schedule;
+pub mod vm;

@@ -187,22 +187,33 @@ impl<'a> DescriptionView<'a> {
             .map_err(|_| DescriptionError::Short)?;
         let file_exists = |index: u32| (index as usize) < file_count;
         if !vms.iter().all(|vm| {
-            file_exists(vm.kernel.get()) && (vm.initrd.get() == NONE || file_exists(vm.initrd.get()))
+            file_exists(vm.kernel.get())
+                && (vm.initrd.get() == NONE || file_exists(vm.initrd.get()))
         }) {
             return Err(DescriptionError::Range);
         }
         let end = machine.payload_len.get();
         if !files.iter().all(|file| {
-            file.offset.get().checked_add(file.len.get()).is_some_and(|last| last <= end)
+            file.offset
+                .get()
+                .checked_add(file.len.get())
+                .is_some_and(|last| last <= end)
         }) {
             return Err(DescriptionError::Range);
         }
-        Ok(Self { machine, vms, files })
+        Ok(Self {
+            machine,
+            vms,
+            files,
+        })
     }
 }
 
 /// The text of a field filled with 0; what is not UTF-8 reads as empty.
 pub fn text(field: &[u8]) -> &str {
-    let end = field.iter().position(|&byte| byte == 0).unwrap_or(field.len());
+    let end = field
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(field.len());
     core::str::from_utf8(&field[..end]).unwrap_or("")
 }

@@ -26,12 +26,27 @@ pub const C_CONSTANTS: &[(&str, u64)] = &[
     ("MESSAGE_MAX", MESSAGE_MAX as u64),
     ("BOOT_MAGIC", BOOT_MAGIC),
     ("BOOT_INFO", BOOT_INFO_GUEST_PHYSICAL),
-    ("BOOT_MEMORY", core::mem::offset_of!(BootInfo, memory) as u64),
+    (
+        "BOOT_MEMORY",
+        core::mem::offset_of!(BootInfo, memory) as u64,
+    ),
     ("BOOT_VCPUS", core::mem::offset_of!(BootInfo, vcpus) as u64),
-    ("BOOT_COUNT_HZ", core::mem::offset_of!(BootInfo, count_hz) as u64),
-    ("BOOT_INITRD", core::mem::offset_of!(BootInfo, initrd) as u64),
-    ("BOOT_INITRD_LEN", core::mem::offset_of!(BootInfo, initrd_len) as u64),
-    ("BOOT_CMDLINE", core::mem::offset_of!(BootInfo, command_line) as u64),
+    (
+        "BOOT_COUNT_HZ",
+        core::mem::offset_of!(BootInfo, count_hz) as u64,
+    ),
+    (
+        "BOOT_INITRD",
+        core::mem::offset_of!(BootInfo, initrd) as u64,
+    ),
+    (
+        "BOOT_INITRD_LEN",
+        core::mem::offset_of!(BootInfo, initrd_len) as u64,
+    ),
+    (
+        "BOOT_CMDLINE",
+        core::mem::offset_of!(BootInfo, command_line) as u64,
+    ),
     ("CSSEG_WINDOW", CSSEG_WINDOW),
     ("CSSEG_WINDOW_SIZE", CSSEG_WINDOW_SIZE),
     ("XSSEG_WINDOW", XSSEG_WINDOW),

@@ -5,8 +5,8 @@ use super::resident::Resident;
 use super::slot::Message;
 use crate::address::GuestPhysical;
 use crate::events::Event;
-use crate::vm::pmap::Pmap;
 use crate::vm::hardware::Hardware;
+use crate::vm::pmap::Pmap;
 use disco_abi::{Call, CallError, ShutdownReason, Verdict, LINE_CONSOLE, MESSAGE_MAX, PAGE_SIZE};
 
 /// Most bytes that one console call moves; a guest calls again for the rest.
@@ -38,14 +38,20 @@ impl GuestRange {
     /// Checks a guest's claim; no more than `most` bytes are used of it.
     fn check(pmap: &Pmap, start: u64, length: u64, most: usize) -> Result<Self, CallError> {
         if length == 0 {
-            return Ok(Self { start: 0, length: 0 });
+            return Ok(Self {
+                start: 0,
+                length: 0,
+            });
         }
         let memory = pmap.pages() * PAGE_SIZE;
         let end = start.checked_add(length).ok_or(CallError::BadAddress)?;
         if end > memory {
             return Err(CallError::BadAddress);
         }
-        Ok(Self { start, length: length.min(most as u64) as usize })
+        Ok(Self {
+            start,
+            length: length.min(most as u64) as usize,
+        })
     }
 
     /// Calls `each` with every part within one page: its machine address, and which bytes.
@@ -77,18 +83,17 @@ impl GuestRange {
     ) -> Result<(), CallError> {
         // SAFETY: interrupts are off, and no other handle is in use here.
         let hardware = unsafe { super::real::RealCpu::here() };
-        self.parts(resident, cpu, |machine, part| hardware.read(machine, &mut buffer[part]))
+        self.parts(resident, cpu, |machine, part| {
+            hardware.read(machine, &mut buffer[part])
+        })
     }
 
-    fn write(
-        self,
-        resident: &mut Resident,
-        cpu: &mut Cpu,
-        buffer: &[u8],
-    ) -> Result<(), CallError> {
+    fn write(self, resident: &mut Resident, cpu: &mut Cpu, buffer: &[u8]) -> Result<(), CallError> {
         // SAFETY: as above.
         let mut hardware = unsafe { super::real::RealCpu::here() };
-        self.parts(resident, cpu, |machine, part| hardware.write(machine, &buffer[part]))
+        self.parts(resident, cpu, |machine, part| {
+            hardware.write(machine, &buffer[part])
+        })
     }
 }
 
@@ -127,20 +132,27 @@ impl Cpu {
                 range.parts(resident, self, |_, _| ())?;
                 let mut buffer = [0; CONSOLE_MAX];
                 let (count, more) = self.console_read(slot, &mut buffer[..range.length]);
-                GuestRange { length: count, ..range }.write(resident, self, &buffer)?;
+                GuestRange {
+                    length: count,
+                    ..range
+                }
+                .write(resident, self, &buffer)?;
                 resident.vcpu.set_line(LINE_CONSOLE, more);
                 Ok(Done::Value(count as u64))
             }
             Call::Shutdown => {
-                let reason =
-                    ShutdownReason::from_number(first).ok_or(CallError::BadArgument)?;
+                let reason = ShutdownReason::from_number(first).ok_or(CallError::BadArgument)?;
                 let message = self.message(resident, second, third)?;
                 let (reason, restart) = match reason {
                     ShutdownReason::PowerOff => ("poweroff", false),
                     ShutdownReason::Reboot => ("reboot", true),
                     ShutdownReason::Panic => ("panic", false),
                 };
-                Ok(Done::Ends { reason, message, restart })
+                Ok(Done::Ends {
+                    reason,
+                    message,
+                    restart,
+                })
             }
             Call::ShellReady => {
                 self.monitor.console.lock().guest_ready(slot.id.0.into());
@@ -157,7 +169,10 @@ impl Cpu {
                 let verdict = Verdict::from_number(first).ok_or(CallError::BadArgument)?;
                 let message = self.message(resident, second, third)?;
                 let pass = verdict == Verdict::Pass;
-                let event = Event::TestVerdict { pass, message: message.bytes() };
+                let event = Event::TestVerdict {
+                    pass,
+                    message: message.bytes(),
+                };
                 let now = self.now();
                 self.monitor.event(event, now, Some(slot));
                 Ok(Done::Value(0))

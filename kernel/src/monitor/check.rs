@@ -35,7 +35,11 @@ pub struct AuditResult {
 
 impl AuditResult {
     /// Nothing checked.
-    pub const EMPTY: Self = Self { checks: 0, failed: 0, first: Message::EMPTY };
+    pub const EMPTY: Self = Self {
+        checks: 0,
+        failed: 0,
+        first: Message::EMPTY,
+    };
 
     /// Adds what `audit` found.
     pub fn add<F: Copy + fmt::Display>(&mut self, audit: &Audit<F>) {
@@ -94,10 +98,18 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Owner(guest, page) => {
-                write!(f, "pmap: guest page {guest:#x} has another's machine page {:#x}", page.0)
+                write!(
+                    f,
+                    "pmap: guest page {guest:#x} has another's machine page {:#x}",
+                    page.0
+                )
             }
             Self::L2Owner(tag, page) => {
-                write!(f, "second-level TLB: {tag:#x} maps another's machine page {:#x}", page.0)
+                write!(
+                    f,
+                    "second-level TLB: {tag:#x} maps another's machine page {:#x}",
+                    page.0
+                )
             }
             Self::Backmap(tag) => write!(f, "no backmap finds the mapping {tag:#x}"),
             Self::TlbOwner(hi, page) => {

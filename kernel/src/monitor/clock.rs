@@ -21,7 +21,11 @@ impl Clock {
     /// Ticks since the machine was reset, given Count.
     pub fn now(&mut self, count: u32) -> u64 {
         let ticks = self.last & !0xffff_ffff | u64::from(count);
-        self.last = if ticks < self.last { ticks + (1 << 32) } else { ticks };
+        self.last = if ticks < self.last {
+            ticks + (1 << 32)
+        } else {
+            ticks
+        };
         self.last
     }
 }

@@ -7,9 +7,7 @@ use super::resident::Resident;
 use super::slot::{Message, VmSlot, VmState};
 use super::Monitor;
 use crate::console::command::{Command, Format};
-use crate::console::report::{
-    CheckRow, CpuRow, Harmless, MemRow, Row, StatRow, VcpuRow, VmRow,
-};
+use crate::console::report::{CheckRow, CpuRow, Harmless, MemRow, Row, StatRow, VcpuRow, VmRow};
 use crate::events::Event;
 use crate::machine::{Node, Usage};
 use core::fmt::{self, Write};
@@ -74,8 +72,9 @@ impl Cpu {
                 state: word,
                 vcpus: slot.described.vcpus.get().into(),
                 memory: slot.described.memory.get(),
-                backed: monitor.with_resident(slot, |vm| vm.pmap.iter().count()).unwrap_or(0)
-                    as u64
+                backed: monitor
+                    .with_resident(slot, |vm| vm.pmap.iter().count())
+                    .unwrap_or(0) as u64
                     * PAGE_SIZE,
                 cpu_ns: nanoseconds(monitor.scheduler.ran(slot.vcpu())),
                 starts: slot.starts.load(Ordering::Relaxed),
@@ -88,9 +87,9 @@ impl Cpu {
     fn vcpu_row(&mut self, slot: &'static VmSlot, format: Format) {
         let monitor = self.monitor;
         let home = monitor.scheduler.home(slot.vcpu());
-        let running = home.and_then(|cpu| monitor.cpus.get(usize::from(cpu.0))?.get()).is_some_and(
-            |cpu| cpu.running.load(Ordering::Relaxed) == u32::from(slot.vcpu().0),
-        );
+        let running = home
+            .and_then(|cpu| monitor.cpus.get(usize::from(cpu.0))?.get())
+            .is_some_and(|cpu| cpu.running.load(Ordering::Relaxed) == u32::from(slot.vcpu().0));
         let row = VcpuRow {
             vm: slot.name,
             vcpu: 0,
@@ -101,7 +100,9 @@ impl Cpu {
             },
             cpu: home.map(|cpu| cpu.0.into()),
             cpu_ns: nanoseconds(monitor.scheduler.ran(slot.vcpu())),
-            pc: monitor.with_resident(slot, |vm| vm.vcpu.context.pc).unwrap_or(0),
+            pc: monitor
+                .with_resident(slot, |vm| vm.vcpu.context.pc)
+                .unwrap_or(0),
         };
         self.rows(format, core::iter::once(row));
     }
@@ -126,7 +127,10 @@ impl Cpu {
             let cpu = cpu.get()?;
             let idle = cpu.idle.load(Ordering::Relaxed);
             let running = cpu.running.load(Ordering::Relaxed);
-            let slot = monitor.slots.get(running as usize).filter(|_| running != NOBODY);
+            let slot = monitor
+                .slots
+                .get(running as usize)
+                .filter(|_| running != NOBODY);
             Some(CpuRow {
                 cpu: number as u64,
                 node: cpu.node.0.into(),
@@ -154,23 +158,41 @@ impl Cpu {
 
     fn stats(&mut self, format: Format) {
         let monitor = self.monitor;
-        let cpus = monitor.cpus[..monitor.layout.cpus().len()].iter().enumerate();
+        let cpus = monitor.cpus[..monitor.layout.cpus().len()]
+            .iter()
+            .enumerate();
         self.answer(&mut |out| StatRow::write_head(out, format));
         for (number, cpu) in cpus {
             let Some(cpu) = cpu.get() else { continue };
-            let names = ["board interrupts", "calls by other CPUs", "timer interrupts"];
+            let names = [
+                "board interrupts",
+                "calls by other CPUs",
+                "timer interrupts",
+            ];
             let counters = names.into_iter().zip(&cpu.interrupts);
             let switches = ("switches", &cpu.switches);
             for (counter, value) in counters.chain([switches]) {
                 let value = value.load(Ordering::Relaxed);
-                let row = StatRow { cpu: Some(number as u64), vm: None, counter, value };
+                let row = StatRow {
+                    cpu: Some(number as u64),
+                    vm: None,
+                    counter,
+                    value,
+                };
                 self.answer(&mut |out| row.write_row(out, format));
             }
         }
         for slot in monitor.slots {
-            let Some(counters) = monitor.with_resident(slot, counters) else { continue };
+            let Some(counters) = monitor.with_resident(slot, counters) else {
+                continue;
+            };
             for (counter, value) in counters {
-                let row = StatRow { cpu: None, vm: Some(slot.name), counter, value };
+                let row = StatRow {
+                    cpu: None,
+                    vm: Some(slot.name),
+                    counter,
+                    value,
+                };
                 self.answer(&mut |out| row.write_row(out, format));
             }
         }
@@ -182,7 +204,10 @@ impl Cpu {
         let cpus = self.check_cpus();
         let results = [
             ("memmap, bitmaps and counts of free pages agree", memory),
-            ("run queues, pmaps, backmaps, second-level and real TLBs agree", cpus),
+            (
+                "run queues, pmaps, backmaps, second-level and real TLBs agree",
+                cpus,
+            ),
         ];
         let rows = results.into_iter().map(|(invariant, result)| CheckRow {
             invariant,
@@ -226,7 +251,15 @@ impl Monitor {
     }
 
     fn mem_row(&self, node: &'static Node) -> MemRow {
-        let Usage { free, in_transit, monitor, payload, service, guest, damaged } = node.usage();
+        let Usage {
+            free,
+            in_transit,
+            monitor,
+            payload,
+            service,
+            guest,
+            damaged,
+        } = node.usage();
         let bytes = |pages: u64| pages * PAGE_SIZE;
         let number = usize::from(node.id().0);
         let stacks: u64 = self
@@ -292,6 +325,8 @@ fn counters(vm: &Resident) -> [(&'static str, u64); 17] {
 
 impl fmt::Debug for Cpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cpu").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Cpu")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }

@@ -179,7 +179,9 @@ impl Cpu {
         let mut hardware = self.hardware();
         let user = resident.vcpu.context.status & u64::from(Status::KSU_USER.bits()) != 0;
         let trap = hardware.trap(entry, user);
-        let outcome = resident.vcpu.handle_trap(&trap, now, &mut resident.pmap, &mut hardware);
+        let outcome = resident
+            .vcpu
+            .handle_trap(&trap, now, &mut resident.pmap, &mut hardware);
         let turn = match outcome {
             Outcome::Resume => false,
             Outcome::Interrupt => self.interrupts(),
@@ -190,7 +192,11 @@ impl Cpu {
             }
             Outcome::Populate(page) => {
                 !self.populate(resident, page)
-                    && self.end(resident, "memory", Message::new(b"the machine has no free memory"))
+                    && self.end(
+                        resident,
+                        "memory",
+                        Message::new(b"the machine has no free memory"),
+                    )
             }
             Outcome::NoVector(no_vector) => {
                 let mut message = Message::EMPTY;
@@ -214,7 +220,11 @@ impl Cpu {
                 self.queue.yield_now(self.monitor.scheduler, now);
                 true
             }
-            Done::Ends { reason, message, restart } => {
+            Done::Ends {
+                reason,
+                message,
+                restart,
+            } => {
                 resident.restart = restart;
                 self.end(resident, reason, message)
             }
@@ -246,7 +256,9 @@ impl Cpu {
             return false;
         }
         let vm = resident.slot.id;
-        self.monitor.populate(vm, self.shared.node, page, &mut resident.pmap).is_ok()
+        self.monitor
+            .populate(vm, self.shared.node, page, &mut resident.pmap)
+            .is_ok()
     }
 
     /// Serves the real CPU's interrupts; whether a turn is due.
@@ -331,7 +343,9 @@ impl Cpu {
             };
             let turn = self.queue.turn(self.monitor.scheduler, now, &mut local);
             self.until = turn.until;
-            self.shared.switches.store(self.queue.counters().switches, Ordering::Relaxed);
+            self.shared
+                .switches
+                .store(self.queue.counters().switches, Ordering::Relaxed);
             let ended = core::mem::replace(&mut self.ended, VcpuSet::EMPTY);
             for vcpu in ended.iter() {
                 self.monitor.finish(vcpu, now);
@@ -352,7 +366,9 @@ impl Cpu {
         }
         unload(&mut self.loaded);
         self.loaded = next;
-        self.shared.running.store(u32::from(vcpu.0), Ordering::Relaxed);
+        self.shared
+            .running
+            .store(u32::from(vcpu.0), Ordering::Relaxed);
         // SAFETY: the scheduler gave this CPU the virtual CPU: nobody else uses it.
         let resident = unsafe { &mut *next };
         let mut hardware = self.hardware();
@@ -376,7 +392,10 @@ impl Cpu {
         // SAFETY: the idle context is this CPU's own and lives for ever.
         unsafe { trap::set_context(&raw mut self.idle) };
         let begin = self.now();
-        let due = self.until.min(self.console_due).min(begin.saturating_add(LOOK_AT_CLOCK));
+        let due = self
+            .until
+            .min(self.console_due)
+            .min(begin.saturating_add(LOOK_AT_CLOCK));
         self.set_timer(due, begin);
         // Mail that this CPU sent to itself comes without an interrupt.
         let mailbox = self.monitor.scheduler.mailbox(self.id);

@@ -23,9 +23,15 @@ impl Monitor {
             memory: machine.memory.get(),
         };
         self.event(event, now, None);
-        for slot in self.slots.iter().filter(|slot| slot.described.autostart.get() != 0) {
+        for slot in self
+            .slots
+            .iter()
+            .filter(|slot| slot.described.autostart.get() != 0)
+        {
             if let Err(error) = self.start(slot, now) {
-                self.console.lock().notice(format_args!("{}: {error}", slot.name));
+                self.console
+                    .lock()
+                    .notice(format_args!("{}: {error}", slot.name));
             }
         }
     }
@@ -45,8 +51,14 @@ impl Monitor {
             Err(error) => {
                 let mut message = Message::EMPTY;
                 let _ = write!(message, "{error}");
-                *state = VmState::Stopped { reason: "not started", message };
-                let event = Event::VmStopped { reason: "not started", message: message.bytes() };
+                *state = VmState::Stopped {
+                    reason: "not started",
+                    message,
+                };
+                let event = Event::VmStopped {
+                    reason: "not started",
+                    message: message.bytes(),
+                };
                 self.event(event, now, Some(slot));
                 return Err(error);
             }
@@ -75,7 +87,9 @@ impl Monitor {
 
     /// Clears away a virtual machine whose virtual CPU is off, on the CPU that was its home.
     pub fn finish(&'static self, vcpu: VcpuId, now: u64) {
-        let Some(slot) = self.slots.get(usize::from(vcpu.0)) else { return };
+        let Some(slot) = self.slots.get(usize::from(vcpu.0)) else {
+            return;
+        };
         let mut state = slot.state.lock();
         let resident = slot.resident();
         if resident.is_null() {
@@ -89,7 +103,10 @@ impl Monitor {
         *state = VmState::Stopped { reason, message };
         drop(state);
         let number = usize::from(slot.id.0);
-        let event = Event::VmStopped { reason, message: message.bytes() };
+        let event = Event::VmStopped {
+            reason,
+            message: message.bytes(),
+        };
         self.event(event, now, Some(slot));
         let mut console = self.console.lock();
         if restart {
@@ -106,7 +123,9 @@ impl Monitor {
         drop(console);
         if restart {
             if let Err(error) = self.start(slot, now) {
-                self.console.lock().notice(format_args!("{}: {error}", slot.name));
+                self.console
+                    .lock()
+                    .notice(format_args!("{}: {error}", slot.name));
             }
         }
         self.console_changed();

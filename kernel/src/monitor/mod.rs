@@ -117,14 +117,18 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
         cpus: array::from_fn(|_| Once::new()),
         console: &CONSOLE,
         events: Mutex::new(Uart::com2()),
-        epoch_ns: seconds.saturating_mul(1_000_000_000).saturating_sub(ticks * NS_PER_TICK),
+        epoch_ns: seconds
+            .saturating_mul(1_000_000_000)
+            .saturating_sub(ticks * NS_PER_TICK),
     });
     for (number, cpu) in layout.cpus().iter().enumerate() {
         let node = NodeId(cpu.node as u8);
         let shared = carver.place(cpu.node, CpuShared::new(node));
         monitor.cpus[number].call_once(|| shared);
         let mailbox = carver.place(cpu.node, Mailbox::new(node));
-        monitor.scheduler.add_cpu(crate::schedule::CpuId(number as u8), mailbox);
+        monitor
+            .scheduler
+            .add_cpu(crate::schedule::CpuId(number as u8), mailbox);
     }
     carver.open(monitor);
     monitor
@@ -201,7 +205,10 @@ fn make_node(layout: &MachineLayout, number: usize, carver: &mut Carver) -> &'st
             slice::from_raw_parts_mut(bitmap, words),
         )
     };
-    carver.place(number, Node::new(NodeId(number as u8), range, entries, bitmap))
+    carver.place(
+        number,
+        Node::new(NodeId(number as u8), range, entries, bitmap),
+    )
 }
 
 /// Takes memory from the beginning of each node's free ranges before there is an allocator.
@@ -253,7 +260,11 @@ impl Carver {
             for range in self.free[usize::from(node.id().0)] {
                 let first = range.start.0.div_ceil(PAGE_SIZE);
                 let count = (range.end.0 / PAGE_SIZE).saturating_sub(first);
-                if count > 0 && node.open(PageRange::new(MachinePage(first), count)).is_err() {
+                if count > 0
+                    && node
+                        .open(PageRange::new(MachinePage(first), count))
+                        .is_err()
+                {
                     panic!("free memory of node {} is not the monitor's", node.id().0);
                 }
             }

@@ -29,7 +29,9 @@ impl RealCpu {
     /// One handle at a time is in use on a CPU, and only with interrupts off: it changes the TLB
     /// under whatever guest was loaded last.
     pub unsafe fn here() -> Self {
-        Self { _here: core::marker::PhantomData }
+        Self {
+            _here: core::marker::PhantomData,
+        }
     }
 
     /// What the CPU says about the trap that it took through `entry`.
@@ -62,7 +64,10 @@ impl RealCpu {
 impl RealCpu {
     /// Maps no special page.
     pub fn unmap_special_page(&mut self) {
-        let nothing = TlbEntry { hi: tlb::ENTRY_HI_INVALID, ..TlbEntry::default() };
+        let nothing = TlbEntry {
+            hi: tlb::ENTRY_HI_INVALID,
+            ..TlbEntry::default()
+        };
         // SAFETY: an invalid entry maps nothing.
         unsafe { tlb::write_indexed(SPECIAL_INDEX, nothing) };
     }
@@ -84,7 +89,10 @@ impl Hardware for RealCpu {
     fn tlb_remove(&mut self, hi: u64) {
         // More than once, where the guest has mapped the address twice.
         while let Some(index) = tlb::probe(hi).filter(|&index| index != SPECIAL_INDEX) {
-            let nothing = TlbEntry { hi: tlb::ENTRY_HI_INVALID, ..TlbEntry::default() };
+            let nothing = TlbEntry {
+                hi: tlb::ENTRY_HI_INVALID,
+                ..TlbEntry::default()
+            };
             // SAFETY: an invalid entry maps nothing.
             unsafe { tlb::write_indexed(index, nothing) };
         }

@@ -66,7 +66,10 @@ impl fmt::Display for StartError {
 const fn table_bytes(memory: u64) -> (u64, u64) {
     let pages = memory / PAGE_SIZE;
     let pieces = memory / LINEAR_PIECE;
-    (pages * mem::size_of::<PmapEntry>() as u64, pieces * mem::size_of::<LinearEntry>() as u64)
+    (
+        pages * mem::size_of::<PmapEntry>() as u64,
+        pieces * mem::size_of::<LinearEntry>() as u64,
+    )
 }
 
 impl Monitor {
@@ -138,8 +141,7 @@ impl Monitor {
         }
         let entry = self.load_guest(slot, node, memory, &mut pmap)?;
         // SAFETY: as above; a zeroed page is a valid `SpecialPage`.
-        let special_page =
-            unsafe { &*RealMemory::bytes(special).as_ptr().cast::<SpecialPage>() };
+        let special_page = unsafe { &*RealMemory::bytes(special).as_ptr().cast::<SpecialPage>() };
         let place = {
             // SAFETY: as above.
             unsafe { RealMemory::bytes(home).as_mut_ptr().cast::<Resident>() }
@@ -154,7 +156,10 @@ impl Monitor {
             (&raw mut (*vcpu).registers).write(Registers::default());
             (&raw mut (*vcpu).identity).write(self.identity);
             (&raw mut (*vcpu).tlb).write(VirtualTlb::new());
-            (&raw mut (*vcpu).fpu).write(FpuRegisters { fpr: [0; 32], fcsr: 0 });
+            (&raw mut (*vcpu).fpu).write(FpuRegisters {
+                fpr: [0; 32],
+                fcsr: 0,
+            });
             (&raw mut (*vcpu).counters).write(VcpuCounters::default());
             (&raw mut (*place).pmap).write(pmap);
             (&raw mut (*place).slot).write(slot);
@@ -177,7 +182,9 @@ impl Monitor {
         let file = |index: u32| match self.description.files.get(index as usize) {
             Some(file) => {
                 let start = file.offset.get() as usize;
-                self.payload.get(start..start + file.len.get() as usize).unwrap_or(&[])
+                self.payload
+                    .get(start..start + file.len.get() as usize)
+                    .unwrap_or(&[])
             }
             None => &[],
         };
@@ -191,7 +198,14 @@ impl Monitor {
             vcpus: 1,
             count_hz: COUNT_HZ,
         };
-        let mut target = Loading { monitor: self, vm: slot.id, node, memory, pmap, short: false };
+        let mut target = Loading {
+            monitor: self,
+            vm: slot.id,
+            node,
+            memory,
+            pmap,
+            short: false,
+        };
         let entry = loader::load(&image, &mut target).map_err(StartError::Load)?;
         if target.short {
             return Err(StartError::NoMemory);
@@ -215,11 +229,12 @@ impl Monitor {
         if pmap.machine_page(page).is_some() {
             return Ok(());
         }
-        self.machine.back(vm, (first, PAGES), node, &RealMemory, |first, run| {
-            for (offset, page) in run.pages().enumerate() {
-                pmap.back(GuestPage(first.0 + offset as u64), page);
-            }
-        })?;
+        self.machine
+            .back(vm, (first, PAGES), node, &RealMemory, |first, run| {
+                for (offset, page) in run.pages().enumerate() {
+                    pmap.back(GuestPage(first.0 + offset as u64), page);
+                }
+            })?;
         pmap.build_linear_piece(first);
         Ok(())
     }
@@ -262,7 +277,11 @@ impl GuestMemory for Loading<'_> {
             let room = (PAGE_SIZE - address.offset_in_page()) as usize;
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             let page = address.page();
-            if self.monitor.populate(self.vm, self.node, page, self.pmap).is_err() {
+            if self
+                .monitor
+                .populate(self.vm, self.node, page, self.pmap)
+                .is_err()
+            {
                 self.short = true;
                 return;
             }

@@ -17,7 +17,10 @@ pub struct Message {
 
 impl Message {
     /// No text.
-    pub const EMPTY: Self = Self { bytes: [0; MESSAGE_MAX], length: 0 };
+    pub const EMPTY: Self = Self {
+        bytes: [0; MESSAGE_MAX],
+        length: 0,
+    };
 
     /// The first bytes of `text`.
     pub fn new(text: &[u8]) -> Self {

@@ -149,7 +149,11 @@ impl Vcpu<'_> {
             (10, 0) => {
                 // A reserved region (2, xkphys) leaves R as it is.
                 const R: u64 = 3 << 62;
-                let r = if value >> 62 == 2 { special.entry_hi() & R } else { value & R };
+                let r = if value >> 62 == 2 {
+                    special.entry_hi() & R
+                } else {
+                    value & R
+                };
                 self.set_entry_hi(value & !R & (VPN2_MASK | EHINV | ASID_MASK) | r);
             }
             (11, 0) => {
@@ -187,7 +191,13 @@ impl Vcpu<'_> {
 
     /// Status, by the rules of release 6 (QEMU, `cpu_mips_store_status`).
     fn write_status(&self, value: u32) {
-        let level = |bit: Status| if value & bit.bits() != 0 { bit.bits() } else { 0 };
+        let level = |bit: Status| {
+            if value & bit.bits() != 0 {
+                bit.bits()
+            } else {
+                0
+            }
+        };
         // Without KX there is no SX, and without SX no UX.
         let kx = level(Status::KX);
         let sx = kx >> 1 & level(Status::SX);
@@ -196,12 +206,10 @@ impl Vcpu<'_> {
         // The reserved mode leaves KSU as it is; SR and NMI are only cleared.
         let ksu = (Status::KSU_USER | Status::KSU_SUPERVISOR).bits();
         let keep_ksu = if value & ksu == ksu { ksu } else { 0 };
-        let writable =
-            STATUS_WRITABLE & !keep_ksu & !(value & (Status::SR | Status::NMI).bits());
+        let writable = STATUS_WRITABLE & !keep_ksu & !(value & (Status::SR | Status::NMI).bits());
         let old = self.special.status() & STATUS_WRITABLE;
-        self.special.set_status(
-            old & !writable | value & writable | self.identity.status_fixed,
-        );
+        self.special
+            .set_status(old & !writable | value & writable | self.identity.status_fixed);
     }
 
     /// EBase: with the write gate (bit 11) any 4 KiB page, without it bits 29..12 only.
@@ -221,9 +229,12 @@ impl Vcpu<'_> {
 
     /// Lets the real CPU answer what it would answer rightly.
     pub fn update_hwrena(&self, hardware: &mut impl Hardware) {
-        let own_count =
-            self.registers.count_offset == 0 && self.registers.count_frozen.is_none();
-        let direct = if own_count { HWRENA_DIRECT } else { HWRENA_DIRECT & !HWRENA_COUNT };
+        let own_count = self.registers.count_offset == 0 && self.registers.count_frozen.is_none();
+        let direct = if own_count {
+            HWRENA_DIRECT
+        } else {
+            HWRENA_DIRECT & !HWRENA_COUNT
+        };
         hardware.set_hwrena(self.registers.hwrena & direct);
     }
 

@@ -55,12 +55,20 @@ pub struct Exception {
 impl Exception {
     /// One without further circumstances.
     pub const fn plain(code: u8) -> Self {
-        Self { code, coprocessor: 0, refill: false, address: None }
+        Self {
+            code,
+            coprocessor: 0,
+            refill: false,
+            address: None,
+        }
     }
 
     /// One with a bad address.
     pub const fn at(code: u8, address: u64) -> Self {
-        Self { address: Some(address), ..Self::plain(code) }
+        Self {
+            address: Some(address),
+            ..Self::plain(code)
+        }
     }
 
     const fn is_of_tlb(&self) -> bool {
@@ -85,10 +93,15 @@ impl Vcpu<'_> {
     pub fn raise(&mut self, exception: Exception, trap: &Trap) -> Result<(), NoVector> {
         let status = self.special.status();
         let nested = status & Status::EXL.bits() != 0;
-        let fetch = matches!(exception.code, code::TLBL | code::ADEL | code::IBE | code::TLBXI)
-            && trap.is_fetch(trap.bad_vaddr);
+        let fetch = matches!(
+            exception.code,
+            code::TLBL | code::ADEL | code::IBE | code::TLBXI
+        ) && trap.is_fetch(trap.bad_vaddr);
         if nested && fetch && trap.bad_vaddr == trap.epc && self.is_vector(trap.epc) {
-            return Err(NoVector { vector: trap.epc, code: exception.code });
+            return Err(NoVector {
+                vector: trap.epc,
+                code: exception.code,
+            });
         }
         // A word that could not be fetched is not there to show; a nested exception shows none.
         if !nested && !fetch {
@@ -137,9 +150,7 @@ impl Vcpu<'_> {
     fn set_fault_page(&mut self, address: u64) {
         const CONTEXT_BAD_VPN2: u64 = 0x007f_fff0;
         let special = self.special;
-        special.set_context(
-            special.context() & !0x7f_ffff | address >> 9 & CONTEXT_BAD_VPN2,
-        );
+        special.set_context(special.context() & !0x7f_ffff | address >> 9 & CONTEXT_BAD_VPN2);
         // 48-bit addresses: BadVPN2 of 35 bits from bit 4, R of 2 bits above it.
         const VPN2: u64 = ((1 << 35) - 1) << 4;
         let xcontext = address >> 9 & VPN2 | (address >> 62) << 39;
@@ -171,12 +182,17 @@ impl Vcpu<'_> {
             _ => 0x180,
         };
         special.set_status((status | Status::EXL).bits());
-        self.context.pc = self.vector_base(status.contains(Status::BEV)).wrapping_add(offset);
+        self.context.pc = self
+            .vector_base(status.contains(Status::BEV))
+            .wrapping_add(offset);
     }
 
     /// Whether `address` is where this guest's exceptions go.
     fn is_vector(&self, address: u64) -> bool {
         let bev = self.special.status() & Status::BEV.bits() != 0;
-        matches!(address.wrapping_sub(self.vector_base(bev)), 0 | 0x80 | 0x180 | 0x200)
+        matches!(
+            address.wrapping_sub(self.vector_base(bev)),
+            0 | 0x80 | 0x180 | 0x200
+        )
     }
 }

@@ -30,6 +30,10 @@ impl Identity {
         config[1] &= !CONFIG1_HIDDEN;
         config[3] = config[3] & !CONFIG3_HIDDEN | CONFIG3_PW;
         config[5] &= !CONFIG5_HIDDEN;
-        Self { prid, config, status_fixed }
+        Self {
+            prid,
+            config,
+            status_fixed,
+        }
     }
 }

@@ -104,11 +104,19 @@ impl L2Tlb {
     /// An empty table.
     pub const fn new() -> Self {
         Self {
-            slots: [L2Slot { tag: L2_EMPTY, lo0: 0, lo1: 0 }; L2_ENTRIES],
+            slots: [L2Slot {
+                tag: L2_EMPTY,
+                lo0: 0,
+                lo1: 0,
+            }; L2_ENTRIES],
             guest: [GuestPair { lo0: 0, lo1: 0 }; L2_ENTRIES],
             origin: [0; L2_ENTRIES],
             granule: Granule::Page,
-            victims: [Victim { mark: 0, guest: GuestPair { lo0: 0, lo1: 0 }, origin: 0 }; VICTIMS],
+            victims: [Victim {
+                mark: 0,
+                guest: GuestPair { lo0: 0, lo1: 0 },
+                origin: 0,
+            }; VICTIMS],
             oldest: 0,
         }
     }
@@ -177,7 +185,10 @@ impl L2Tlb {
         } else {
             None
         };
-        self.guest[index] = GuestPair { lo0: compact_lo(guest.lo0), lo1: compact_lo(guest.lo1) };
+        self.guest[index] = GuestPair {
+            lo0: compact_lo(guest.lo0),
+            lo1: compact_lo(guest.lo1),
+        };
         self.origin[index] = origin as u8;
         gone
     }
@@ -191,7 +202,11 @@ impl L2Tlb {
 
     fn remove_victim(&mut self, tag: u64) -> bool {
         let mut found = false;
-        for victim in self.victims.iter_mut().filter(|v| v.mark == tag | VICTIM_MARK) {
+        for victim in self
+            .victims
+            .iter_mut()
+            .filter(|v| v.mark == tag | VICTIM_MARK)
+        {
             victim.mark = 0;
             found = true;
         }
@@ -212,7 +227,10 @@ impl L2Tlb {
         let pair = if self.slots[index].tag == tag {
             self.guest[index]
         } else {
-            self.victims.iter().find(|victim| victim.mark == tag | VICTIM_MARK)?.guest
+            self.victims
+                .iter()
+                .find(|victim| victim.mark == tag | VICTIM_MARK)?
+                .guest
         };
         Some(TlbEntry {
             hi: tag & !ASID_MASK | asid & ASID_MASK,

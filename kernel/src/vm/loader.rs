@@ -40,7 +40,11 @@ impl fmt::Display for LoadError {
                  (link it at {CSSEG_WINDOW:#x} and up)"
             ),
             Self::TooLarge(memory) => {
-                write!(f, "kernel and initial ramdisk do not fit into {} MiB", memory >> 20)
+                write!(
+                    f,
+                    "kernel and initial ramdisk do not fit into {} MiB",
+                    memory >> 20
+                )
             }
         }
     }
@@ -69,7 +73,9 @@ const PT_LOAD: u32 = 1;
 
 fn bytes<const N: usize>(data: &[u8], at: usize) -> Result<[u8; N], LoadError> {
     let end = at.checked_add(N).ok_or(LoadError::NotElf)?;
-    data.get(at..end).and_then(|slice| slice.try_into().ok()).ok_or(LoadError::NotElf)
+    data.get(at..end)
+        .and_then(|slice| slice.try_into().ok())
+        .ok_or(LoadError::NotElf)
 }
 
 fn half(data: &[u8], at: usize) -> Result<u16, LoadError> {
@@ -102,7 +108,9 @@ pub fn load(image: &Image, memory: &mut impl GuestMemory) -> Result<u64, LoadErr
     }
     let mut end_of_kernel = BOOT_INFO_GUEST_PHYSICAL + PAGE_SIZE;
     for index in 0..count {
-        let header = table.checked_add(index * PROGRAM_HEADER).ok_or(LoadError::NotElf)?;
+        let header = table
+            .checked_add(index * PROGRAM_HEADER)
+            .ok_or(LoadError::NotElf)?;
         if word(kernel, header)? == PT_LOAD {
             end_of_kernel = end_of_kernel.max(load_segment(kernel, header, memory)?);
         }
@@ -129,7 +137,9 @@ fn load_segment(
         .ok_or(LoadError::NotElf)?;
     let physical = linear_offset(address).ok_or(LoadError::Outside(address))?;
     let too_large = LoadError::TooLarge(memory.len());
-    let end = physical.checked_add(in_memory.max(in_file)).ok_or(too_large)?;
+    let end = physical
+        .checked_add(in_memory.max(in_file))
+        .ok_or(too_large)?;
     if end > memory.len() {
         return Err(too_large);
     }
@@ -146,7 +156,10 @@ fn place_initrd(
     if image.initrd.is_empty() {
         return Ok(0);
     }
-    let start = memory.len().checked_sub(image.initrd.len() as u64).map(|at| at & !(PAGE_SIZE - 1));
+    let start = memory
+        .len()
+        .checked_sub(image.initrd.len() as u64)
+        .map(|at| at & !(PAGE_SIZE - 1));
     match start {
         Some(start) if start >= end_of_kernel => {
             memory.write(GuestPhysical(start), image.initrd);

@@ -30,7 +30,11 @@ pub enum Fault {
 /// Offset into guest-physical memory of an address in a linear window. EntryHi will do for an
 /// address: it leaves bits 61 to 48 of csseg out.
 pub const fn linear_offset(address: u64) -> Option<u64> {
-    let address = if address >> 62 == 3 { address | 0x3fff << 48 } else { address };
+    let address = if address >> 62 == 3 {
+        address | 0x3fff << 48
+    } else {
+        address
+    };
     if address >= CSSEG_WINDOW && address < CSSEG_WINDOW + CSSEG_WINDOW_SIZE {
         Some(address - CSSEG_WINDOW)
     } else if address >= XSSEG_WINDOW && address < XSSEG_MAPPED {
@@ -81,7 +85,10 @@ impl Vcpu<'_> {
         }
         self.counters.refills_reflected += 1;
         let exception = Exception::at(trap.miss_code(), address);
-        Fault::Raise(Exception { refill: true, ..exception })
+        Fault::Raise(Exception {
+            refill: true,
+            ..exception
+        })
     }
 
     /// The real CPU's TLB invalid or modified exception for `address`: an entry is there but does
@@ -100,9 +107,16 @@ impl Vcpu<'_> {
             return self.fill_linear(address, offset, trap, pmap, hardware);
         }
         let asid = self.asid();
-        let found = self.tlb.find(address, asid).map(|(index, entry)| (entry, Some(index)));
+        let found = self
+            .tlb
+            .find(address, asid)
+            .map(|(index, entry)| (entry, Some(index)));
         let allows = |entry: &TlbEntry| {
-            let need = if trap.code() == code::MOD { LO_V | LO_D } else { LO_V };
+            let need = if trap.code() == code::MOD {
+                LO_V | LO_D
+            } else {
+                LO_V
+            };
             entry.lo(address) & need == need
         };
         let (entry, index) = match found {
@@ -199,20 +213,18 @@ impl Vcpu<'_> {
         }
         self.install(address, entry, origin, present, pmap, hardware);
         if lo & LO_V == 0 {
-            let code = if trap.code() == code::MOD { code::TLBS } else { trap.miss_code() };
+            let code = if trap.code() == code::MOD {
+                code::TLBS
+            } else {
+                trap.miss_code()
+            };
             return Fault::Raise(Exception::at(code, address));
         }
         Fault::Served
     }
 
     /// An access to guest-physical memory that has no machine page.
-    fn unbacked(
-        &self,
-        physical: GuestPhysical,
-        address: u64,
-        trap: &Trap,
-        pmap: &Pmap,
-    ) -> Fault {
+    fn unbacked(&self, physical: GuestPhysical, address: u64, trap: &Trap, pmap: &Pmap) -> Fault {
         if physical.page().0 < pmap.pages() {
             return Fault::Unbacked(physical.page());
         }
@@ -248,7 +260,12 @@ impl Vcpu<'_> {
             self.displaced(other, hardware);
         }
         hardware.tlb_remove(tag);
-        hardware.tlb_write(TlbPair { hi: tag, lo0, lo1, page_mask: granule.page_mask() });
+        hardware.tlb_write(TlbPair {
+            hi: tag,
+            lo0,
+            lo1,
+            page_mask: granule.page_mask(),
+        });
         Fault::Served
     }
 
@@ -281,7 +298,9 @@ impl Vcpu<'_> {
             }
             let base = page_base(lo, granule.bytes());
             let page = GuestPhysical(base).page();
-            let Some(backing) = pmap.entry_lo(page) else { return compact_lo(lo & LO_G) };
+            let Some(backing) = pmap.entry_lo(page) else {
+                return compact_lo(lo & LO_G);
+            };
             pmap.record(page, hi);
             let flags = compact_lo(lo & !LO_PFN & !(7 << 3));
             backing & !(LO_D | LO_V) as u32
@@ -297,7 +316,12 @@ impl Vcpu<'_> {
         if present {
             hardware.tlb_remove(hi);
         }
-        hardware.tlb_write(TlbPair { hi, lo0, lo1, page_mask: granule.page_mask() });
+        hardware.tlb_write(TlbPair {
+            hi,
+            lo0,
+            lo1,
+            page_mask: granule.page_mask(),
+        });
     }
 
     /// `tlbwi`, or `tlbwr` where `random`: writes `entry` at `index`.
@@ -316,7 +340,8 @@ impl Vcpu<'_> {
             self.make_room(&old, hardware);
         } else if !(same_pages && maps) {
             self.forget(&old, hardware);
-            self.l2.remove_where(|_, origin| origin == index, |tag| hardware.tlb_remove(tag));
+            self.l2
+                .remove_where(|_, origin| origin == index, |tag| hardware.tlb_remove(tag));
         }
         self.forget(&entry, hardware);
         // What the guest writes it mostly uses at once.
@@ -345,9 +370,7 @@ impl Vcpu<'_> {
         let mask = VPN2_MASK & !(entry.pair_mask() | self.l2.granule().pair_mask());
         let any_asid = one_tag && is_kernel_address(address) || entry.is_global();
         self.l2.remove_where(
-            |tag, _| {
-                (tag ^ address) & mask == 0 && (any_asid || (tag ^ entry.hi) & ASID_MASK == 0)
-            },
+            |tag, _| (tag ^ address) & mask == 0 && (any_asid || (tag ^ entry.hi) & ASID_MASK == 0),
             |_| (),
         );
         hardware.tlb_flush();
@@ -389,7 +412,8 @@ impl Vcpu<'_> {
         for index in self.tlb.wired()..super::vtlb::TLB_ENTRIES as u32 {
             self.tlb.write(index, TlbEntry::INVALID);
         }
-        self.l2.remove_where(|tag, _| linear_offset(tag).is_none(), |_| ());
+        self.l2
+            .remove_where(|tag, _| linear_offset(tag).is_none(), |_| ());
         hardware.tlb_flush();
     }
 }
@@ -411,7 +435,13 @@ fn granule_entry(address: u64, entry: &TlbEntry, granule: Granule) -> TlbEntry {
     let lo = entry.lo(address);
     let first = address & (bytes - 1) & !granule.pair_mask();
     let part = |offset: u64| lo & !LO_PFN | (page_base(lo, bytes) + offset) >> 6 & LO_PFN;
-    let global = |lo: u64| if entry.is_global() { lo | LO_G } else { lo & !LO_G };
+    let global = |lo: u64| {
+        if entry.is_global() {
+            lo | LO_G
+        } else {
+            lo & !LO_G
+        }
+    };
     TlbEntry {
         hi: address & VPN2_MASK & !granule.pair_mask() | entry.hi & ASID_MASK,
         lo0: global(part(first)),

@@ -72,7 +72,11 @@ impl<'a> Pmap<'a> {
     /// Backs a guest page with a machine page. A page outside the map is ignored.
     pub fn back(&mut self, guest: GuestPage, machine: MachinePage) {
         if let Some(entry) = self.entries.get_mut(guest.0 as usize) {
-            *entry = PmapEntry { lo: entry_lo(machine), flags: FLAG_BACKED, ..Default::default() };
+            *entry = PmapEntry {
+                lo: entry_lo(machine),
+                flags: FLAG_BACKED,
+                ..Default::default()
+            };
         }
     }
 
@@ -84,7 +88,9 @@ impl<'a> Pmap<'a> {
 
     /// The machine address behind a guest-physical one.
     pub fn machine_address(&self, guest: GuestPhysical) -> Option<MachineAddress> {
-        self.machine_page(guest.page())?.address().checked_add(guest.offset_in_page())
+        self.machine_page(guest.page())?
+            .address()
+            .checked_add(guest.offset_in_page())
     }
 
     /// EntryLo of a guest page: page number, cache attribute, D and V.
@@ -95,7 +101,9 @@ impl<'a> Pmap<'a> {
 
     /// Records that `guest` is about to be mapped under the second-level tag `tag`.
     pub fn record(&mut self, guest: GuestPage, tag: u64) {
-        let Some(entry) = self.entries.get_mut(guest.0 as usize) else { return };
+        let Some(entry) = self.entries.get_mut(guest.0 as usize) else {
+            return;
+        };
         // Tags of the page at address 0 with ASID 0 are 0 themselves: keep bit 12, never set in a tag.
         let mark = tag | 1 << 12;
         if entry.backmaps.contains(&mark) || entry.flags & FLAG_OVERFLOW != 0 {
@@ -174,9 +182,8 @@ impl<'a> Pmap<'a> {
     fn contiguous(&self, first: u64, pages: u64) -> Option<MachinePage> {
         let base = self.machine_page(GuestPage(first))?;
         let whole = base.0 % pages == 0
-            && (1..pages).all(|i| {
-                self.machine_page(GuestPage(first + i)) == Some(MachinePage(base.0 + i))
-            });
+            && (1..pages)
+                .all(|i| self.machine_page(GuestPage(first + i)) == Some(MachinePage(base.0 + i)));
         whole.then_some(base)
     }
 
@@ -188,8 +195,15 @@ impl<'a> Pmap<'a> {
 
     /// Every backed page: guest and machine page.
     pub fn iter(&self) -> impl Iterator<Item = (GuestPage, MachinePage)> + '_ {
-        self.entries.iter().enumerate().filter(|(_, entry)| entry.flags & FLAG_BACKED != 0).map(
-            |(index, entry)| (GuestPage(index as u64), MachinePage(u64::from(entry.lo >> 8))),
-        )
+        self.entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| entry.flags & FLAG_BACKED != 0)
+            .map(|(index, entry)| {
+                (
+                    GuestPage(index as u64),
+                    MachinePage(u64::from(entry.lo >> 8)),
+                )
+            })
     }
 }

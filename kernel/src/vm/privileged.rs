@@ -38,13 +38,21 @@ impl Vcpu<'_> {
             return Effect::Raise(Exception::plain(code::RI));
         };
         match instruction {
-            Privileged::MoveFrom { rt, register, width } => {
+            Privileged::MoveFrom {
+                rt,
+                register,
+                width,
+            } => {
                 self.counters.moves += 1;
                 let value = self.read_cp0(register, width, hardware);
                 self.set_gpr(rt, value);
                 Effect::Next
             }
-            Privileged::MoveTo { rt, register, width } => {
+            Privileged::MoveTo {
+                rt,
+                register,
+                width,
+            } => {
                 self.counters.moves += 1;
                 let value = self.gpr(rt);
                 self.write_cp0(register, width, value, now, hardware);
@@ -97,7 +105,8 @@ impl Vcpu<'_> {
         self.counters.others += 1;
         let status = self.status_read();
         let ie = Status::IE.bits();
-        self.special.set_status(if enable { status | ie } else { status & !ie });
+        self.special
+            .set_status(if enable { status | ie } else { status & !ie });
         self.set_gpr(rt, status as i32 as i64 as u64);
         Effect::Next
     }
@@ -163,7 +172,12 @@ impl Vcpu<'_> {
             return TlbEntry::INVALID;
         }
         let hi = special.entry_hi() & VPN2_MASK | self.asid();
-        entry_as_kept(hi, special.entry_lo0(), special.entry_lo1(), special.page_mask())
+        entry_as_kept(
+            hi,
+            special.entry_lo0(),
+            special.entry_lo1(),
+            special.page_mask(),
+        )
     }
 
     /// `tlbinv`: every entry of the current ASID that is not global.
@@ -182,12 +196,7 @@ impl Vcpu<'_> {
         hardware.tlb_flush();
     }
 
-    fn monitor_call(
-        &mut self,
-        now: u64,
-        pmap: &mut Pmap,
-        hardware: &mut impl Hardware,
-    ) -> Effect {
+    fn monitor_call(&mut self, now: u64, pmap: &mut Pmap, hardware: &mut impl Hardware) -> Effect {
         self.counters.calls += 1;
         let argument = |vcpu: &Self, number: u8| vcpu.gpr(4 + number);
         let Some(call) = Call::from_number(self.gpr(2)) else {
@@ -241,5 +250,10 @@ const fn entry_as_kept(hi: u64, lo0: u64, lo1: u64, page_mask: u64) -> TlbEntry 
     let page_mask = super::cp0::legal_page_mask(page_mask);
     let kept = 0xc000_0000_3fff_fffe & !(page_mask >> 13 << 6);
     let global = lo0 & lo1 & LO_G;
-    TlbEntry { hi, lo0: lo0 & kept | global, lo1: lo1 & kept | global, page_mask }
+    TlbEntry {
+        hi,
+        lo0: lo0 & kept | global,
+        lo1: lo1 & kept | global,
+        page_mask,
+    }
 }

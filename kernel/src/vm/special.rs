@@ -31,7 +31,9 @@ use abi::*;
 impl SpecialPage {
     /// A page of zeros.
     pub const fn new() -> Self {
-        Self { slots: [const { AtomicU64::new(0) }; abi::SP_SLOTS] }
+        Self {
+            slots: [const { AtomicU64::new(0) }; abi::SP_SLOTS],
+        }
     }
 
     registers! {

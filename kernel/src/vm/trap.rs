@@ -145,7 +145,10 @@ impl Vcpu<'_> {
         hardware: &mut impl Hardware,
     ) -> Outcome {
         let coprocessor = (trap.cause >> 28 & 3) as u8;
-        let unusable = Exception { coprocessor, ..Exception::plain(code::CPU) };
+        let unusable = Exception {
+            coprocessor,
+            ..Exception::plain(code::CPU)
+        };
         match coprocessor {
             0 if !trap.user => {
                 let resume = self.behind(trap, hardware);
@@ -170,9 +173,14 @@ impl Vcpu<'_> {
 
     /// `rdhwr` of a register that the real CPU may not answer; all else is the guest's.
     fn reserved_instruction(&mut self, trap: &Trap, hardware: &mut impl Hardware) -> Outcome {
-        let value = Instruction(trap.bad_instr).rdhwr().and_then(|(rt, number)| {
-            Some((rt, self.read_hardware_register(number, trap.user, hardware)?))
-        });
+        let value = Instruction(trap.bad_instr)
+            .rdhwr()
+            .and_then(|(rt, number)| {
+                Some((
+                    rt,
+                    self.read_hardware_register(number, trap.user, hardware)?,
+                ))
+            });
         match value {
             Some((rt, value)) => {
                 let resume = self.behind(trap, hardware);

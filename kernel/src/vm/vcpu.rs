@@ -128,7 +128,10 @@ impl<'a> Vcpu<'a> {
             identity,
             tlb: VirtualTlb::new(),
             l2: L2Tlb::new(),
-            fpu: FpuRegisters { fpr: [0; 32], fcsr: 0 },
+            fpu: FpuRegisters {
+                fpr: [0; 32],
+                fcsr: 0,
+            },
             counters: VcpuCounters::default(),
             posted: AtomicU32::new(0),
             number,
@@ -214,7 +217,11 @@ impl<'a> Vcpu<'a> {
     /// Sets when the timer strikes next, after Count or Compare changed.
     pub fn arm_timer(&mut self, count: u32, now: u64) {
         let ticks = self.registers.compare.wrapping_sub(count);
-        let ticks = if ticks == 0 { 1 << 32 } else { u64::from(ticks) };
+        let ticks = if ticks == 0 {
+            1 << 32
+        } else {
+            u64::from(ticks)
+        };
         self.registers.timer_deadline = now.saturating_add(ticks);
     }
 
@@ -245,7 +252,11 @@ impl<'a> Vcpu<'a> {
 
     /// Computes the real Status to go on with, and the vectors' shortcuts.
     pub fn prepare_resume(&mut self) {
-        let mode = if self.in_kernel_mode() { Status::KSU_SUPERVISOR } else { Status::KSU_USER };
+        let mode = if self.in_kernel_mode() {
+            Status::KSU_SUPERVISOR
+        } else {
+            Status::KSU_USER
+        };
         let virtual_status = u64::from(self.special.status());
         self.context.status = self.context.base_status
             | u64::from(mode.bits())
@@ -253,7 +264,11 @@ impl<'a> Vcpu<'a> {
         // What waits may have changed since the last exception.
         self.special.set_cause(self.cause_read());
         let bev = virtual_status & u64::from(Status::BEV.bits()) != 0;
-        self.context.syscall_vector = if bev { 0 } else { self.vector_base(false) + 0x180 };
+        self.context.syscall_vector = if bev {
+            0
+        } else {
+            self.vector_base(false) + 0x180
+        };
     }
 
     /// Where vectors begin.

@@ -35,7 +35,12 @@ pub struct TlbEntry {
 
 impl TlbEntry {
     /// Maps nothing.
-    pub const INVALID: Self = Self { hi: EHINV, lo0: 0, lo1: 0, page_mask: 0 };
+    pub const INVALID: Self = Self {
+        hi: EHINV,
+        lo0: 0,
+        lo1: 0,
+        page_mask: 0,
+    };
 
     /// Whether every ASID uses it.
     pub const fn is_global(&self) -> bool {
@@ -90,7 +95,11 @@ pub struct VirtualTlb {
 impl VirtualTlb {
     /// Maps nothing; no entry is wired.
     pub const fn new() -> Self {
-        Self { entries: [TlbEntry::INVALID; TLB_ENTRIES], random: 0, wired: 0 }
+        Self {
+            entries: [TlbEntry::INVALID; TLB_ENTRIES],
+            random: 0,
+            wired: 0,
+        }
     }
 
     /// The entry at `index`, which wraps at the TLB's size as QEMU's does.
@@ -105,7 +114,10 @@ impl VirtualTlb {
 
     /// The entry that maps `address` for `asid`, and its index.
     pub fn find(&self, address: u64, asid: u64) -> Option<(u32, TlbEntry)> {
-        let index = self.entries.iter().position(|entry| entry.matches(address, asid))?;
+        let index = self
+            .entries
+            .iter()
+            .position(|entry| entry.matches(address, asid))?;
         Some((index as u32, self.entries[index]))
     }
 
@@ -114,7 +126,11 @@ impl VirtualTlb {
         let overlaps = move |&(index, other): &(usize, &TlbEntry)| {
             index != except as usize % TLB_ENTRIES && other.overlaps(&entry)
         };
-        self.entries.iter().enumerate().filter(overlaps).map(|(index, _)| index as u32)
+        self.entries
+            .iter()
+            .enumerate()
+            .filter(overlaps)
+            .map(|(index, _)| index as u32)
     }
 
     /// The number of wired entries.
@@ -141,7 +157,10 @@ impl VirtualTlb {
 
     /// All entries, with their indices.
     pub fn iter(&self) -> impl Iterator<Item = (u32, TlbEntry)> + '_ {
-        self.entries.iter().enumerate().map(|(index, &entry)| (index as u32, entry))
+        self.entries
+            .iter()
+            .enumerate()
+            .map(|(index, &entry)| (index as u32, entry))
     }
 }
 

@@ -21,14 +21,23 @@ fn run(_: &'static BootInfo) {
             &[jr(A0), HYPCALL],
             &[dmtc0(A0, 14, 0), ERET],
             &[dmtc0(A0, 14, 0), ERETNC],
-            &[dmtc0(A0, 30, 0), mfc0(V0, 12, 0), ori(V0, V0, 4), mtc0(V0, 12, 0), ERET],
+            &[
+                dmtc0(A0, 30, 0),
+                mfc0(V0, 12, 0),
+                ori(V0, V0, 4),
+                mtc0(V0, 12, 0),
+                ERET,
+            ],
             &[dmtc0(A0, 14, 0), di(V0), ERET],
         ];
         for words in ways {
             let frame = kernel(words, &mut Registers::with(&[(A0, address)]));
             check(&frame.expect("an exception"), address);
         }
-        check(&user_at(USER_CODE + offset, &mut Registers::new()), USER_CODE + offset);
+        check(
+            &user_at(USER_CODE + offset, &mut Registers::new()),
+            USER_CODE + offset,
+        );
     }
 }
 

@@ -38,6 +38,10 @@ fn run(boot: &'static BootInfo) {
         reg::STATUS.write(kernel_status);
         let expected = status | STATUS_KSU_USER;
         assert_eq!(frame.status, expected, "Status after round {round}");
-        assert_eq!(reg::EBASE.read() & !0xfff, CSSEG_WINDOW, "EBase after round {round}");
+        assert_eq!(
+            reg::EBASE.read() & !0xfff,
+            CSSEG_WINDOW,
+            "EBase after round {round}"
+        );
     }
 }

@@ -48,7 +48,13 @@ fn run(_: &'static BootInfo) {
         let frame = kernel(&[NOP, NOP, word], &mut numbered()).expect("an exception");
         check(&frame, word, exception, code_address() + 8);
 
-        for branch in [beq(ZERO, ZERO, 2), beq(A0, A1, 2), bne(A0, A1, 2), bal(2), jr(A0)] {
+        for branch in [
+            beq(ZERO, ZERO, 2),
+            beq(A0, A1, 2),
+            bne(A0, A1, 2),
+            bal(2),
+            jr(A0),
+        ] {
             let words = [NOP, branch, word, NOP];
             let frame = user(&words, &mut numbered());
             check_slot(&frame, [branch, word], exception, USER_CODE + 4);
