@@ -42,17 +42,15 @@ impl Uart {
     /// COM1, the console.
     pub const fn com1() -> Self {
         // SAFETY: the Super I/O decodes eight ports from 0x3f8.
-        Self {
-            registers: unsafe { Registers::at(PCI_IO + 0x3f8) },
-        }
+        let registers = unsafe { Registers::at(PCI_IO + 0x3f8) };
+        Self { registers }
     }
 
     /// COM2, the event line.
     pub const fn com2() -> Self {
         // SAFETY: the Super I/O decodes eight ports from 0x2f8.
-        Self {
-            registers: unsafe { Registers::at(PCI_IO + 0x2f8) },
-        }
+        let registers = unsafe { Registers::at(PCI_IO + 0x2f8) };
+        Self { registers }
     }
 
     /// Sets the line and empties both FIFOs; no interrupts.

@@ -311,7 +311,7 @@ fn node_memory(machine: Range, nodes: usize, node: usize) -> Range {
         if index == nodes {
             machine.end.0
         } else {
-            machine.start.0 + (machine.len() * index as u64 / nodes as u64 & !(unit - 1))
+            machine.start.0 + ((machine.len() * index as u64 / nodes as u64) & !(unit - 1))
         }
     };
     Range::new(boundary(node), boundary(node + 1))

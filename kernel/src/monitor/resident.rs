@@ -268,7 +268,7 @@ struct Loading<'a> {
 }
 
 impl GuestMemory for Loading<'_> {
-    fn len(&self) -> u64 {
+    fn bytes(&self) -> u64 {
         self.memory
     }
 

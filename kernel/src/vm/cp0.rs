@@ -123,10 +123,8 @@ impl Vcpu<'_> {
         let word = value as u32;
         let special = self.special;
         match (register.number, register.select) {
-            (0, 0) => {
-                if (word & 0x7fff_ffff) < TLB_ENTRIES as u32 {
-                    special.set_index(special.index() & 1 << 31 | word);
-                }
+            (0, 0) if (word & 0x7fff_ffff) < TLB_ENTRIES as u32 => {
+                special.set_index(special.index() & 1 << 31 | word);
             }
             (2, 0) => special.set_entry_lo0(value & ENTRY_LO_WRITABLE),
             (3, 0) => special.set_entry_lo1(value & ENTRY_LO_WRITABLE),
@@ -172,11 +170,7 @@ impl Vcpu<'_> {
                 self.registers.config5 =
                     self.registers.config5 & !CONFIG5_WRITABLE | word & CONFIG5_WRITABLE;
             }
-            (17, 0) => {
-                if word & 1 == 0 {
-                    self.context.keep_link = 0;
-                }
-            }
+            (17, 0) if word & 1 == 0 => self.context.keep_link = 0,
             (20, 0) => {
                 // PTEBase above R and BadVPN2 of 48-bit addresses.
                 const LOW: u64 = (1 << 41) - 1;

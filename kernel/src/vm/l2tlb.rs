@@ -36,7 +36,7 @@ impl Granule {
     }
     /// Bytes of one page.
     pub const fn bytes(self) -> u64 {
-        (self.pair_mask() + 1) / 2
+        (self.pair_mask() >> 1) + 1
     }
     /// Bits of EntryHi that make a tag.
     pub const fn tag_mask(self) -> u64 {

@@ -14,8 +14,8 @@ use disco_abi::{
 /// Guest-physical memory of a virtual machine that does not run yet.
 pub trait GuestMemory {
     /// Bytes of it.
-    fn len(&self) -> u64;
-    /// Writes bytes; the caller stays within [`GuestMemory::len`].
+    fn bytes(&self) -> u64;
+    /// Writes bytes; the caller stays within [`GuestMemory::bytes`].
     fn write(&mut self, address: GuestPhysical, bytes: &[u8]);
 }
 
@@ -136,11 +136,11 @@ fn load_segment(
         .and_then(|end| kernel.get(offset..end))
         .ok_or(LoadError::NotElf)?;
     let physical = linear_offset(address).ok_or(LoadError::Outside(address))?;
-    let too_large = LoadError::TooLarge(memory.len());
+    let too_large = LoadError::TooLarge(memory.bytes());
     let end = physical
         .checked_add(in_memory.max(in_file))
         .ok_or(too_large)?;
-    if end > memory.len() {
+    if end > memory.bytes() {
         return Err(too_large);
     }
     memory.write(GuestPhysical(physical), data);
@@ -157,7 +157,7 @@ fn place_initrd(
         return Ok(0);
     }
     let start = memory
-        .len()
+        .bytes()
         .checked_sub(image.initrd.len() as u64)
         .map(|at| at & !(PAGE_SIZE - 1));
     match start {
@@ -165,12 +165,12 @@ fn place_initrd(
             memory.write(GuestPhysical(start), image.initrd);
             Ok(start)
         }
-        _ => Err(LoadError::TooLarge(memory.len())),
+        _ => Err(LoadError::TooLarge(memory.bytes())),
     }
 }
 
 fn write_boot_info(image: &Image, initrd: u64, memory: &mut impl GuestMemory) {
-    let length = memory.len();
+    let length = memory.bytes();
     let mut at = BOOT_INFO_GUEST_PHYSICAL;
     let mut put = |bytes: &[u8]| {
         memory.write(GuestPhysical(at), bytes);

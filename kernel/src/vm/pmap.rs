@@ -169,7 +169,7 @@ impl<'a> Pmap<'a> {
         let first = GuestPhysical(offset).page().0 & !(2 * pages - 1);
         let even = self.contiguous(first, pages)?;
         let odd = self.contiguous(first + pages, pages)?;
-        let page_mask = ((2 * pages) << 14) as u32 - 1 & !0x1fff;
+        let page_mask = (((2 * pages) << 14) as u32 - 1) & !0x1fff;
         Some(LinearEntry {
             page_mask,
             lo0: entry_lo(even) | GLOBAL,

@@ -54,7 +54,7 @@ impl TlbEntry {
 
     /// Bytes of one page.
     pub const fn page_bytes(&self) -> u64 {
-        (self.pair_mask() + 1) / 2
+        (self.pair_mask() >> 1) + 1
     }
 
     /// Whether it maps `address` for `asid`.

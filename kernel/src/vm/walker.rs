@@ -59,13 +59,13 @@ impl Registers {
             }
         }
         let page_shift = field(self.pw_field, 6);
-        if !(12..=28).contains(&page_shift) || page_shift % 2 != 0 {
+        if !(12..=28).contains(&page_shift) || page_shift & 1 != 0 {
             return None;
         }
         let index = address >> page_shift & low_bits(field(self.pw_size, 6)) & !1;
         let rotate = field(self.pw_field, 0).checked_sub(2)?;
         let lo = |entry: u64| (entry >> rotate).rotate_right(2) & 0xc000_0000_3fff_ffff;
-        let page_mask = (2u64 << page_shift) - 1 & !0x1fff;
+        let page_mask = ((2u64 << page_shift) - 1) & !0x1fff;
         Some(TlbEntry {
             hi: address & VPN2_MASK & !(page_mask | 0x1fff) | asid & ASID_MASK,
             lo0: lo(load(pointer, index)?),

@@ -98,7 +98,7 @@ fn interpret(
 ) -> (u64, Option<usize>) {
     let behind = pc + 8;
     let target = (pc + 4).wrapping_add_signed(i64::from(offset) * 4);
-    let region = (pc + 4) & 0xffff_ffff_f000_0000 | (i64::from(offset) as u64 & 0x03ff_ffff) * 4;
+    let region = (pc + 4) & 0xffff_ffff_f000_0000 | ((i64::from(offset) as u64 & 0x03ff_ffff) * 4);
     let when = |taken: bool| (if taken { target } else { behind }, None);
     match branch {
         Branch::Beq => when(s == t),

@@ -78,7 +78,7 @@ fn insert_lookup_remove() {
 fn a_displaced_pair_is_found_until_eight_others_are() {
     let mut l2 = L2Tlb::new();
     let guest = entry(lo(0x4000, DV), 0);
-    let address = |n: u64| n * (L2_ENTRIES as u64) << 15;
+    let address = |n: u64| (n * (L2_ENTRIES as u64)) << 15;
     let insert = |l2: &mut L2Tlb, n: u64| {
         let tag = l2.tag(address(n), 0);
         l2.insert(tag, 0, 0, &guest, 3)

@@ -148,7 +148,7 @@ fn memory_without_a_machine_page_is_asked_for() {
 fn an_entry_that_tlbwr_replaced_is_found_by_tlbp_or_gone() {
     // Pairs that share a slot of the second level, more than the virtual TLB holds.
     let mut guest = Guest::new();
-    let hi = |i: u64| i * ((L2_ENTRIES as u64) << 15) | 1;
+    let hi = |i: u64| (i * ((L2_ENTRIES as u64) << 15)) | 1;
     for i in 0..40 {
         guest.tlbwr(&pair(hi(i), 0x4000));
         guest.access(hi(i) & !1, Access::Load);
