@@ -1,7 +1,7 @@
 //! What the commands of the prompt do. They run on CPU 0.
 
 use super::check::AuditResult;
-use super::clock::nanoseconds;
+use crate::clock::nanoseconds;
 use super::cpu::{Cpu, NOBODY};
 use super::resident::Resident;
 use super::slot::{Message, VmSlot, VmState};

@@ -1,6 +1,6 @@
 //! The serial line and its service. CPU 0 takes its interrupts; whoever writes also sends.
 
-use super::clock::{nanoseconds, TICKS_PER_MS};
+use crate::clock::{nanoseconds, TICKS_PER_MS};
 use super::cpu::{Cpu, POSTED_INPUT};
 use super::slot::VmSlot;
 use super::Monitor;

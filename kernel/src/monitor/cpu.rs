@@ -5,7 +5,7 @@
 //! read of it is in [`CpuShared`].
 
 use super::calls::Done;
-use super::clock::{nanoseconds, Clock, COUNT_HZ, LOOK_AT_CLOCK};
+use crate::clock::{nanoseconds, Clock, COUNT_HZ, LOOK_AT_CLOCK};
 use super::real::{self, RealCpu};
 use super::resident::Resident;
 use super::slot::Message;

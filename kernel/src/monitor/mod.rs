@@ -5,7 +5,6 @@
 
 pub mod calls;
 pub mod check;
-pub mod clock;
 pub mod commands;
 pub mod console;
 pub mod cpu;
@@ -21,7 +20,7 @@ use crate::machine::layout::{MachineLayout, Range};
 use crate::machine::{bitmap_words, Entry, Machine, Node, NodeId, PageRange, VmId};
 use crate::schedule::{Mailbox, Scheduler};
 use crate::vm::identity::Identity;
-use clock::{nanoseconds, NS_PER_TICK};
+use crate::clock::{nanoseconds, NS_PER_TICK};
 use core::fmt::{self, Write};
 use core::{array, mem, slice};
 use cpu::{Cpu, CpuShared};

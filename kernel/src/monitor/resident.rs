@@ -1,6 +1,6 @@
 //! A virtual machine in memory: its virtual CPU and its tables, built and torn down.
 
-use super::clock::COUNT_HZ;
+use crate::clock::COUNT_HZ;
 use super::real::{self, RealMemory};
 use super::slot::{Message, VmSlot};
 use super::Monitor;

@@ -79,7 +79,7 @@ pub struct L2Tlb {
     origin: [u8; L2_ENTRIES],
     granule: Granule,
     victims: [Victim; VICTIMS],
-    /// Which victim goes next.
+    /// Which victim goes next; 0 while there was none.
     oldest: u8,
 }
 
@@ -127,6 +127,7 @@ impl L2Tlb {
             slot.tag = L2_EMPTY;
         }
         self.victims = [Victim::default(); VICTIMS];
+        self.oldest = 0;
     }
 
     /// Where the slots begin, for the assembly.
@@ -175,15 +176,17 @@ impl L2Tlb {
         let index = self.index(tag);
         self.remove_victim(tag);
         let old = core::mem::replace(&mut self.slots[index], L2Slot { tag, lo0, lo1 }).tag;
-        let gone = if old != tag && old != L2_EMPTY && linear_offset(old).is_none() {
-            let victim = Victim {
+        let gone = if old == tag || old == L2_EMPTY || linear_offset(old).is_some() {
+            None
+        } else if !is_kernel_address(old) && (old ^ tag) & ASID_MASK != 0 {
+            // Another address space's, perhaps of a process long gone.
+            Some(old)
+        } else {
+            self.add_victim(Victim {
                 mark: old | VICTIM_MARK,
                 guest: self.guest[index],
                 origin: self.origin[index],
-            };
-            self.add_victim(victim)
-        } else {
-            None
+            })
         };
         self.guest[index] = GuestPair {
             lo0: compact_lo(guest.lo0),
@@ -195,13 +198,17 @@ impl L2Tlb {
 
     fn add_victim(&mut self, victim: Victim) -> Option<u64> {
         let place = usize::from(self.oldest) % VICTIMS;
-        self.oldest = self.oldest.wrapping_add(1);
+        // Counts from 1 once there was a victim.
+        self.oldest = self.oldest % VICTIMS as u8 + 1;
         let gone = core::mem::replace(&mut self.victims[place], victim).mark;
         (gone != 0).then_some(gone & !VICTIM_MARK)
     }
 
     fn remove_victim(&mut self, tag: u64) -> bool {
         let mut found = false;
+        if self.oldest == 0 {
+            return false;
+        }
         for victim in self
             .victims
             .iter_mut()

@@ -182,14 +182,6 @@ impl Vcpu<'_> {
         }
     }
 
-    /// The pair `tag` has left the second level for another's sake. The real TLB may keep it only
-    /// while the virtual TLB accounts for it.
-    fn displaced(&mut self, tag: u64, hardware: &mut impl Hardware) {
-        if self.tlb.find(tag, tag).is_none() {
-            hardware.tlb_remove(tag);
-        }
-    }
-
     /// Serves an access that the guest's `entry` decides. `present`: the real TLB holds an entry
     /// for it already.
     #[allow(clippy::too_many_arguments)]
@@ -257,7 +249,7 @@ impl Vcpu<'_> {
         let tag = self.l2.tag(address, 0);
         // The windows are implied for every page: no backmap, and nothing that `tlbp` may find.
         if let Some(other) = self.l2.insert(tag, lo0, lo1, &TlbEntry::INVALID, 0) {
-            self.displaced(other, hardware);
+            hardware.tlb_remove(other);
         }
         hardware.tlb_remove(tag);
         hardware.tlb_write(TlbPair {
@@ -311,7 +303,7 @@ impl Vcpu<'_> {
         if !kept {
             self.l2.remove(address, asid);
         } else if let Some(other) = self.l2.insert(tag, lo0, lo1, &guest, origin) {
-            self.displaced(other, hardware);
+            hardware.tlb_remove(other);
         }
         if present {
             hardware.tlb_remove(hi);
@@ -322,6 +314,22 @@ impl Vcpu<'_> {
             lo1,
             page_mask: granule.page_mask(),
         });
+    }
+
+    /// Inserts `entry` as if `tlbwr` had written it at `index` and another had replaced it there
+    /// since, if the second level can hold it; else it is written.
+    pub fn insert_hidden(
+        &mut self,
+        index: u32,
+        entry: TlbEntry,
+        pmap: &mut Pmap,
+        hardware: &mut impl Hardware,
+    ) {
+        let current = entry.is_global() || (entry.hi ^ self.asid()) & ASID_MASK == 0;
+        if !self.may_hide(&entry) || !current || !is_mapped_by_guest(entry.hi) {
+            return self.write_tlb(index, entry, true, pmap, hardware);
+        }
+        self.install(entry.hi & VPN2_MASK, &entry, index, true, pmap, hardware);
     }
 
     /// `tlbwi`, or `tlbwr` where `random`: writes `entry` at `index`.

@@ -234,11 +234,11 @@ impl Vcpu<'_> {
         hardware: &mut impl Hardware,
     ) {
         let entry = entry_as_kept(hi & (VPN2_MASK | ASID_MASK), lo0, lo1, page_mask);
-        match self.probe(entry.hi, hardware) {
-            Some(index) => self.write_tlb(index, entry, false, pmap, hardware),
+        match self.tlb.find(entry.hi, entry.hi) {
+            Some((index, _)) => self.write_tlb(index, entry, false, pmap, hardware),
             None => {
                 let index = self.tlb.next_random();
-                self.write_tlb(index, entry, true, pmap, hardware);
+                self.insert_hidden(index, entry, pmap, hardware);
             }
         }
     }

@@ -83,10 +83,36 @@ impl TlbEntry {
     }
 }
 
+/// What an address has to be for an entry to map it, whatever the ASID.
+#[derive(Clone, Copy, Debug)]
+struct Key {
+    mask: u64,
+    page: u64,
+}
+
+impl Key {
+    /// No address has bit 0 under a mask of page bits.
+    const NONE: Self = Self { mask: 0, page: 1 };
+
+    const fn of(entry: &TlbEntry) -> Self {
+        if entry.hi & EHINV != 0 {
+            return Self::NONE;
+        }
+        let mask = VPN2_MASK & !entry.pair_mask();
+        Self {
+            mask,
+            page: entry.hi & mask,
+        }
+    }
+}
+
 /// The entries and the registers that choose one.
 #[derive(Clone, Debug)]
 pub struct VirtualTlb {
     entries: [TlbEntry; TLB_ENTRIES],
+    /// For each entry, which address bits it compares and with what: the search is on the way of
+    /// every miss.
+    keys: [Key; TLB_ENTRIES],
     random: u8,
     /// Wired: entries below are not replaced at random.
     wired: u8,
@@ -97,6 +123,7 @@ impl VirtualTlb {
     pub const fn new() -> Self {
         Self {
             entries: [TlbEntry::INVALID; TLB_ENTRIES],
+            keys: [Key::NONE; TLB_ENTRIES],
             random: 0,
             wired: 0,
         }
@@ -109,16 +136,20 @@ impl VirtualTlb {
 
     /// Writes `entry` at `index` and returns what was there.
     pub fn write(&mut self, index: u32, entry: TlbEntry) -> TlbEntry {
-        core::mem::replace(&mut self.entries[index as usize % TLB_ENTRIES], entry)
+        let index = index as usize % TLB_ENTRIES;
+        self.keys[index] = Key::of(&entry);
+        core::mem::replace(&mut self.entries[index], entry)
     }
 
     /// The entry that maps `address` for `asid`, and its index.
     pub fn find(&self, address: u64, asid: u64) -> Option<(u32, TlbEntry)> {
-        let index = self
-            .entries
-            .iter()
-            .position(|entry| entry.matches(address, asid))?;
-        Some((index as u32, self.entries[index]))
+        let candidates = self.keys.iter().zip(&self.entries).enumerate();
+        for (index, (key, entry)) in candidates {
+            if address & key.mask == key.page && entry.matches(address, asid) {
+                return Some((index as u32, *entry));
+            }
+        }
+        None
     }
 
     /// Indices of entries that `entry` overlaps, but for `except`.

@@ -78,7 +78,7 @@ proptest! {
         let mask = guest.read_cp0(5, 0);
         let ones = (mask >> 13).trailing_ones();
         prop_assert_eq!(mask, ((1 << ones) - 1) << 13);
-        prop_assert!(ones % 2 == 0 && ones <= 16);
+        prop_assert!(ones & 1 == 0 && ones <= 16);
         guest.write_cp0(5, 0, mask);
         prop_assert_eq!(guest.read_cp0(5, 0), mask);
     }

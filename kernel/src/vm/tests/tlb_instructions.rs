@@ -30,9 +30,9 @@ const REFILL: End = End::Exception(code::TLBL, 0x080);
 fn tlbr_reads_what_tlbwi_wrote_as_the_hardware_keeps_it() {
     let mut guest = Guest::new();
     guest.stage(&TlbEntry {
-        hi: u64::MAX & !EHINV & !(3 << 62),
+        hi: !EHINV & !(3 << 62),
         lo0: u64::MAX,
-        lo1: u64::MAX & !LO_G,
+        lo1: !LO_G,
         page_mask: 0x0001_e000,
     });
     guest.write_cp0(0, 0, 5);

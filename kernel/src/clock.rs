@@ -18,14 +18,14 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Ticks since the machine was reset, given Count.
+    /// Ticks since the machine was reset, given Count. It never falls: Count as the CPUs see it
+    /// may step back a little when QEMU runs them in parallel.
     pub fn now(&mut self, count: u32) -> u64 {
-        let ticks = self.last & !0xffff_ffff | u64::from(count);
-        self.last = if ticks < self.last {
-            ticks + (1 << 32)
-        } else {
-            ticks
-        };
+        const STEP_BACK: u32 = 1 << 24;
+        let ticks = count.wrapping_sub(self.last as u32);
+        if ticks < STEP_BACK.wrapping_neg() {
+            self.last += u64::from(ticks);
+        }
         self.last
     }
 }
@@ -43,8 +43,18 @@ mod tests {
     fn counts_on_when_count_wraps() {
         let mut clock = Clock::default();
         assert_eq!(clock.now(5), 5);
+        assert_eq!(clock.now(0x8000_0000), 0x8000_0000);
         assert_eq!(clock.now(u32::MAX), 0xffff_ffff);
         assert_eq!(clock.now(3), 0x1_0000_0003);
         assert_eq!(clock.now(3), 0x1_0000_0003);
+    }
+
+    #[test]
+    fn never_falls() {
+        let mut clock = Clock::default();
+        assert_eq!(clock.now(1000), 1000);
+        assert_eq!(clock.now(998), 1000);
+        assert_eq!(clock.now(1001), 1001);
+        assert_eq!(clock.now(0xf000_0000), 0xf000_0000);
     }
 }
