@@ -11,6 +11,9 @@ pub struct Event {
     /// What happened: "boot", "vm_started", "shell_ready", "vm_stopped", "test_verdict", "panic",
     /// "poweroff".
     pub event: String,
+    /// When, in nanoseconds after boot.
+    #[serde(default)]
+    pub ns: u64,
     /// The virtual machine it happened to.
     pub vm: Option<String>,
     /// Why, where there is a why.

@@ -12,6 +12,7 @@ use crate::run::session::Session;
 use anyhow::{bail, ensure, Context, Result};
 use regex::Regex;
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -101,10 +102,14 @@ fn run_xtask(test: &Test, arguments: &[String]) -> Result<()> {
     let seconds = test.timeout + GRACE;
     let mut command = limited(&command, seconds);
     command
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(output.try_clone()?)
         .stderr(output);
     let mut program = Guarded::start_group(&mut command)?;
+    if let Some(mut pipe) = program.child().stdin.take() {
+        // Less than a pipe holds, so nothing waits; a program that wants none may be gone.
+        let _ = pipe.write_all(test.input.as_bytes());
+    }
     let deadline = Instant::now() + Duration::from_secs(test.timeout);
     let status = loop {
         if let Some(status) = program.ended()? {
@@ -117,7 +122,7 @@ fn run_xtask(test: &Test, arguments: &[String]) -> Result<()> {
         );
         thread::sleep(Duration::from_millis(20));
     };
-    let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+    let text = String::from_utf8_lossy(&fs::read(&log)?).replace('\r', "");
     if let Some(pattern) = &test.says {
         ensure!(
             Regex::new(&format!("(?m){pattern}"))?.is_match(&text),

@@ -30,7 +30,7 @@ pub struct Test {
     pub about: String,
     /// A test guest, in one virtual machine `test` whose verdict counts.
     pub guest: Option<String>,
-    /// A machine description, relative to the repository.
+    /// A machine description, relative to the repository; with `xtask`, what is built beforehand.
     pub machine: Option<PathBuf>,
     /// The description's `[hardware]`.
     pub hardware: Option<Table>,
@@ -38,6 +38,9 @@ pub struct Test {
     pub vm: Option<Vec<Table>>,
     /// Arguments of `cargo xtask`: the test runs that instead of a machine.
     pub xtask: Option<Vec<String>>,
+    /// What it reads from a pipe; nothing unless said otherwise.
+    #[serde(default)]
+    pub input: String,
     /// What its output has to match.
     pub says: Option<String>,
     /// Its exit status; 0 unless said otherwise.
@@ -92,6 +95,8 @@ pub enum Step {
         reason: Option<String>,
         /// A regular expression for its message.
         message: Option<String>,
+        /// The name under which its time is kept.
+        keep: Option<String>,
     },
     /// Waits until the machine is off by itself.
     Off {
@@ -118,6 +123,20 @@ pub enum Step {
         of: Vec<String>,
         /// Least and most that it may have, in per cent.
         percent: [f64; 2],
+    },
+    /// Compares the times of two events.
+    Elapsed {
+        /// The names under which they were kept, the earlier first.
+        elapsed: [String; 2],
+        /// Least and most that may lie between them.
+        seconds: [f64; 2],
+    },
+    /// Compares a group with this computer's clock.
+    Clock {
+        /// The group: seconds since 1970, in UTC.
+        clock: String,
+        /// Seconds that it may differ.
+        within: f64,
     },
 }
 
@@ -160,19 +179,26 @@ impl Test {
         );
         ensure!(!self.about.trim().is_empty(), "`about` says nothing");
         let inline = self.guest.is_some() || self.vm.is_some() || self.hardware.is_some();
+        let file = self.machine.is_some();
+        let one = match &self.xtask {
+            Some(_) => !inline,
+            None => inline != file,
+        };
+        ensure!(one, "needs one of: guest, vm or hardware; machine; xtask");
         ensure!(
-            [inline, self.machine.is_some(), self.xtask.is_some()]
-                .iter()
-                .filter(|&&way| way)
-                .count()
-                == 1,
-            "needs one of: guest, vm or hardware; machine; xtask"
+            self.input.is_empty() || self.xtask.is_some(),
+            "`input` is for xtask; a machine has steps"
         );
         ensure!(
             self.xtask.is_some() || !self.steps.is_empty() || !self.verdicts().is_empty(),
             "can never fail: it has no steps and no verdict"
         );
         Ok(())
+    }
+
+    /// Whether there is a machine that has to be built before the test.
+    pub fn has_machine(&self) -> bool {
+        self.xtask.is_none() || self.machine.is_some()
     }
 
     /// The machine that the test runs on.
@@ -233,11 +259,15 @@ mod tests {
                 { expect = "x" }, { send = "y\r" }, { event = "vm_stopped", vm = "a", reason = "z" },
                 { pause = 10 }, { repeat = 3, steps = [{ send = "\r" }] },
                 { share = "a", of = ["a", "b"], percent = [47.0, 53.0] }, { off = 0 },
+                { event = "boot", keep = "c" }, { elapsed = ["c", "d"], seconds = [1, 2] },
+                { clock = "e", within = 60 },
             ]
         "#;
         let tests = parse(text).unwrap();
         assert!(matches!(tests[0].steps[4], Step::Repeat { repeat: 3, .. }));
         assert!(matches!(tests[0].steps[6], Step::Off { off: 0 }));
+        assert!(matches!(tests[0].steps[8], Step::Elapsed { .. }));
+        assert!(matches!(tests[0].steps[9], Step::Clock { .. }));
     }
 
     #[test]

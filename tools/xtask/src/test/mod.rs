@@ -128,7 +128,7 @@ fn run_suite(suite: &host::Suite, tests: &[String], tally: &Tally) {
 }
 
 fn boot_tests(tests: &[Test], installer: &setup::Installer, tally: &Tally) -> Result<()> {
-    let machines = tests.iter().filter(|test| test.xtask.is_none());
+    let machines = tests.iter().filter(|test| test.has_machine());
     let machines = machines.map(Test::machine).collect::<Result<Vec<_>>>()?;
     let monitor = if machines.is_empty() {
         None

@@ -6,7 +6,7 @@ use anyhow::{anyhow, bail, ensure, Context, Result};
 use regex::bytes::Regex;
 use std::collections::BTreeMap;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(20);
@@ -59,6 +59,8 @@ impl<'a> Player<'a> {
                     .with_context(|| format!("round {round} of {repeat}"))
             }),
             Step::Share { share, of, percent } => self.share(share, of, percent),
+            Step::Elapsed { elapsed, seconds } => self.elapsed(elapsed, seconds),
+            Step::Clock { clock, within } => self.clock(clock, *within),
         }
     }
 
@@ -103,6 +105,7 @@ impl<'a> Player<'a> {
             vm,
             reason,
             message,
+            keep,
         } = step
         else {
             return Ok(());
@@ -126,6 +129,10 @@ impl<'a> Player<'a> {
                         && says(&what, &seen.message)
                         && !player.met.contains(&index)
                 });
+            if let (Some(name), Some(index)) = (keep, found) {
+                let ns = player.session.events.seen[index].ns;
+                player.kept.insert(name.clone(), ns.to_string());
+            }
             player.met.extend(found);
             Ok(found.is_some())
         })
@@ -146,22 +153,44 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
+    /// The number that is kept under this name.
+    fn number(&self, name: &str) -> Result<f64> {
+        let text = self
+            .kept
+            .get(name)
+            .with_context(|| format!("no step has kept {name}"))?;
+        text.parse()
+            .map_err(|_| anyhow!("{name} is no number: {text}"))
+    }
+
     fn share(&self, share: &str, of: &[String], percent: &[f64; 2]) -> Result<()> {
-        let number = |name: &str| -> Result<f64> {
-            let text = self
-                .kept
-                .get(name)
-                .with_context(|| format!("no step has kept {name}"))?;
-            text.parse()
-                .map_err(|_| anyhow!("{name} is no number: {text}"))
-        };
-        let whole = of.iter().map(|name| number(name)).sum::<Result<f64>>()?;
-        let part = 100.0 * number(share)? / whole;
+        let numbers = of.iter().map(|name| self.number(name));
+        let whole = numbers.sum::<Result<f64>>()?;
+        let part = 100.0 * self.number(share)? / whole;
         let [least, most] = percent;
         ensure!(
             (*least..=*most).contains(&part),
             "expected {share} to be {least} to {most} % of {}, and it is {part:.1} %",
             of.join(" + ")
+        );
+        Ok(())
+    }
+
+    fn elapsed(&self, [first, second]: &[String; 2], [least, most]: &[f64; 2]) -> Result<()> {
+        let seconds = (self.number(second)? - self.number(first)?) / 1e9;
+        ensure!(
+            (*least..=*most).contains(&seconds),
+            "expected {least} to {most} s from {first} to {second}, and it is {seconds:.3} s"
+        );
+        Ok(())
+    }
+
+    fn clock(&self, clock: &str, within: f64) -> Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
+        let ahead = self.number(clock)? - now;
+        ensure!(
+            ahead.abs() <= within,
+            "expected {clock} to be this computer's time within {within} s, and it is {ahead:.0} s ahead"
         );
         Ok(())
     }
@@ -235,6 +264,7 @@ fn described(step: &Step) -> String {
         vm,
         reason,
         message,
+        ..
     } = step
     else {
         return String::new();
