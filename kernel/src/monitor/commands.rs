@@ -1,11 +1,11 @@
 //! What the commands of the prompt do. They run on CPU 0.
 
 use super::check::AuditResult;
-use crate::clock::nanoseconds;
 use super::cpu::{Cpu, NOBODY};
 use super::resident::Resident;
 use super::slot::{Message, VmSlot, VmState};
 use super::Monitor;
+use crate::clock::nanoseconds;
 use crate::console::command::{Command, Format};
 use crate::console::report::{CheckRow, CpuRow, Harmless, MemRow, Row, StatRow, VcpuRow, VmRow};
 use crate::events::Event;

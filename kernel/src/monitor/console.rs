@@ -1,9 +1,9 @@
 //! The serial line and its service. CPU 0 takes its interrupts; whoever writes also sends.
 
-use crate::clock::{nanoseconds, TICKS_PER_MS};
 use super::cpu::{Cpu, POSTED_INPUT};
 use super::slot::VmSlot;
 use super::Monitor;
+use crate::clock::{nanoseconds, TICKS_PER_MS};
 use crate::console::mux::View;
 use crate::console::Mux;
 use core::sync::atomic::{AtomicBool, Ordering};

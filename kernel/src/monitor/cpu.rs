@@ -5,12 +5,12 @@
 //! read of it is in [`CpuShared`].
 
 use super::calls::Done;
-use crate::clock::{nanoseconds, Clock, COUNT_HZ, LOOK_AT_CLOCK};
 use super::real::{self, RealCpu};
 use super::resident::Resident;
 use super::slot::Message;
 use super::Monitor;
 use crate::address::GuestPage;
+use crate::clock::{nanoseconds, Clock, COUNT_HZ, LOOK_AT_CLOCK};
 use crate::machine::NodeId;
 use crate::schedule::{self, CpuId, RunQueue, Times, VcpuId, VcpuSet};
 use crate::vm::exception::NoVector;

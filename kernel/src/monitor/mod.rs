@@ -14,13 +14,13 @@ pub mod resident;
 pub mod slot;
 
 use crate::address::MachinePage;
+use crate::clock::{nanoseconds, NS_PER_TICK};
 use crate::console::{GuestConsole, Mux};
 use crate::events::Event;
 use crate::machine::layout::{MachineLayout, Range};
 use crate::machine::{bitmap_words, Entry, Machine, Node, NodeId, PageRange, VmId};
 use crate::schedule::{Mailbox, Scheduler};
 use crate::vm::identity::Identity;
-use crate::clock::{nanoseconds, NS_PER_TICK};
 use core::fmt::{self, Write};
 use core::{array, mem, slice};
 use cpu::{Cpu, CpuShared};

@@ -1,10 +1,10 @@
 //! A virtual machine in memory: its virtual CPU and its tables, built and torn down.
 
-use crate::clock::COUNT_HZ;
 use super::real::{self, RealMemory};
 use super::slot::{Message, VmSlot};
 use super::Monitor;
 use crate::address::{GuestPage, GuestPhysical, MachinePage};
+use crate::clock::COUNT_HZ;
 use crate::machine::{NoMemory, NodeId, PageRange, RunSize, VmId};
 use crate::vm::hardware::FpuRegisters;
 use crate::vm::l2tlb::Granule;
@@ -35,6 +35,9 @@ pub struct Resident {
     /// It starts again when it has ended.
     pub restart: bool,
 }
+
+// The vectors look for the second-level TLB behind the context, at a multiple of 16 KiB.
+const _: () = assert!(mem::offset_of!(Resident, vcpu) == 0 && PAGE_SIZE.is_multiple_of(16 << 10));
 
 /// Why a virtual machine could not be started.
 #[derive(Clone, Copy, Debug)]

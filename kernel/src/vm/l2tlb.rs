@@ -70,7 +70,7 @@ struct Victim {
 
 const VICTIM_MARK: u64 = 1 << 12;
 
-/// The table. 25 KiB; it lives in the virtual CPU's memory.
+/// The table. 25 KiB; it lives in the virtual CPU's memory. The slots are first, for the vectors.
 #[repr(C)]
 #[derive(Debug)]
 pub struct L2Tlb {
@@ -82,6 +82,8 @@ pub struct L2Tlb {
     /// Which victim goes next; 0 while there was none.
     oldest: u8,
 }
+
+const _: () = assert!(core::mem::offset_of!(L2Tlb, slots) == 0);
 
 /// Kernel addresses are kept without an ASID, and only if they are global; user addresses are
 /// kept with their ASID, and only if they are not.
@@ -128,11 +130,6 @@ impl L2Tlb {
         }
         self.victims = [Victim::default(); VICTIMS];
         self.oldest = 0;
-    }
-
-    /// Where the slots begin, for the assembly.
-    pub fn slots_address(&self) -> u64 {
-        self.slots.as_ptr() as u64
     }
 
     /// The size of all pages in the table.

@@ -177,7 +177,9 @@ impl Vcpu<'_> {
     /// `old` has left the virtual TLB for another's sake. It goes on in the second level if that
     /// holds it; else nothing would find it, and it is forgotten.
     fn make_room(&mut self, old: &TlbEntry, hardware: &mut impl Hardware) {
-        if !self.may_hide(old) || self.l2.guest_entry(old.hi, old.hi).is_none() {
+        // An entry that is still there decides for the pages they have in common.
+        let hidden = self.may_hide(old) && self.l2.guest_entry(old.hi, old.hi).is_some();
+        if !hidden || self.tlb.overlaps(old) {
             self.forget(old, hardware);
         }
     }
@@ -306,7 +308,8 @@ impl Vcpu<'_> {
             hardware.tlb_remove(other);
         }
         if present {
-            hardware.tlb_remove(hi);
+            // Whatever answers to the address now, with or without the ASID.
+            hardware.tlb_remove(tag | asid);
         }
         hardware.tlb_write(TlbPair {
             hi,
@@ -326,7 +329,8 @@ impl Vcpu<'_> {
         hardware: &mut impl Hardware,
     ) {
         let current = entry.is_global() || (entry.hi ^ self.asid()) & ASID_MASK == 0;
-        if !self.may_hide(&entry) || !current || !is_mapped_by_guest(entry.hi) {
+        let free = is_mapped_by_guest(entry.hi) && !self.tlb.overlaps(&entry);
+        if !self.may_hide(&entry) || !current || !free {
             return self.write_tlb(index, entry, true, pmap, hardware);
         }
         self.install(entry.hi & VPN2_MASK, &entry, index, true, pmap, hardware);

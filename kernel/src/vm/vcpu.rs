@@ -7,10 +7,11 @@ use super::identity::Identity;
 use super::l2tlb::L2Tlb;
 use super::special::SpecialPage;
 use super::vtlb::{VirtualTlb, ASID_MASK};
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, Ordering};
 use disco_abi::{CSSEG_WINDOW, LINE_TIMER};
 use disco_arch::cp0::{Cause, Status};
-use disco_arch::trap::GuestContext;
+use disco_arch::trap::{GuestContext, L2_SLOTS_OFFSET};
 
 /// Bits of Cause that a guest writes: IV, DC and the two software interrupts.
 pub const CAUSE_WRITABLE: u32 = Cause::IV.bits() | Cause::DC.bits() | SOFTWARE_LINES;
@@ -98,6 +99,8 @@ pub struct VcpuCounters {
 pub struct Vcpu<'a> {
     /// What the vectors use: first, so that its address is the virtual CPU's.
     pub context: GuestContext,
+    /// The second level of the guest's TLB, where the vectors look for it.
+    pub l2: L2Tlb,
     /// The special page.
     pub special: &'a SpecialPage,
     /// CP0 registers without a slot there.
@@ -106,8 +109,6 @@ pub struct Vcpu<'a> {
     pub identity: Identity,
     /// The guest's TLB.
     pub tlb: VirtualTlb,
-    /// The second level.
-    pub l2: L2Tlb,
     /// Floating-point registers while they are not in the FPU.
     pub fpu: FpuRegisters,
     /// Statistics.
@@ -118,16 +119,18 @@ pub struct Vcpu<'a> {
     pub number: u32,
 }
 
+const _: () = assert!(offset_of!(Vcpu<'static>, l2) == L2_SLOTS_OFFSET);
+
 impl<'a> Vcpu<'a> {
     /// Fills what is zero in memory: a virtual CPU at its guest's entry point. Every TLB is empty.
     pub fn new(special: &'a SpecialPage, identity: Identity, number: u32) -> Self {
         Self {
             context: GuestContext::new(),
+            l2: L2Tlb::new(),
             special,
             registers: Registers::default(),
             identity,
             tlb: VirtualTlb::new(),
-            l2: L2Tlb::new(),
             fpu: FpuRegisters {
                 fpr: [0; 32],
                 fcsr: 0,
@@ -143,7 +146,6 @@ impl<'a> Vcpu<'a> {
     pub fn reset(&mut self, pc: u64, now: u64) {
         const FCSR_2008: u64 = 3 << 18;
         self.context.pc = pc;
-        self.context.l2_base = self.l2.slots_address();
         self.special.set_status(self.identity.status_fixed | 0xe0);
         self.registers.ebase = CSSEG_WINDOW;
         self.registers.config0 = self.identity.config[0];

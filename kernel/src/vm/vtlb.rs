@@ -113,6 +113,8 @@ pub struct VirtualTlb {
     /// For each entry, which address bits it compares and with what: the search is on the way of
     /// every miss.
     keys: [Key; TLB_ENTRIES],
+    /// How many entries map something.
+    live: u8,
     random: u8,
     /// Wired: entries below are not replaced at random.
     wired: u8,
@@ -124,6 +126,7 @@ impl VirtualTlb {
         Self {
             entries: [TlbEntry::INVALID; TLB_ENTRIES],
             keys: [Key::NONE; TLB_ENTRIES],
+            live: 0,
             random: 0,
             wired: 0,
         }
@@ -137,12 +140,17 @@ impl VirtualTlb {
     /// Writes `entry` at `index` and returns what was there.
     pub fn write(&mut self, index: u32, entry: TlbEntry) -> TlbEntry {
         let index = index as usize % TLB_ENTRIES;
+        let old = core::mem::replace(&mut self.entries[index], entry);
         self.keys[index] = Key::of(&entry);
-        core::mem::replace(&mut self.entries[index], entry)
+        self.live = self.live + u8::from(entry.hi & EHINV == 0) - u8::from(old.hi & EHINV == 0);
+        old
     }
 
     /// The entry that maps `address` for `asid`, and its index.
     pub fn find(&self, address: u64, asid: u64) -> Option<(u32, TlbEntry)> {
+        if self.live == 0 {
+            return None;
+        }
         let candidates = self.keys.iter().zip(&self.entries).enumerate();
         for (index, (key, entry)) in candidates {
             if address & key.mask == key.page && entry.matches(address, asid) {
@@ -152,16 +160,9 @@ impl VirtualTlb {
         None
     }
 
-    /// Indices of entries that `entry` overlaps, but for `except`.
-    pub fn overlapping(&self, entry: TlbEntry, except: u32) -> impl Iterator<Item = u32> + '_ {
-        let overlaps = move |&(index, other): &(usize, &TlbEntry)| {
-            index != except as usize % TLB_ENTRIES && other.overlaps(&entry)
-        };
-        self.entries
-            .iter()
-            .enumerate()
-            .filter(overlaps)
-            .map(|(index, _)| index as u32)
+    /// Whether some entry and `other` both map an address for the same ASID.
+    pub fn overlaps(&self, other: &TlbEntry) -> bool {
+        self.live != 0 && self.entries.iter().any(|entry| entry.overlaps(other))
     }
 
     /// The number of wired entries.

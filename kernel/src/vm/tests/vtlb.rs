@@ -49,10 +49,9 @@ proptest! {
             first
         );
         let probe = entries[0];
-        let all: Vec<u32> = (1..TLB_ENTRIES as u32)
-            .filter(|&index| entries[index as usize].overlaps(&probe))
-            .collect();
-        prop_assert_eq!(tlb.overlapping(probe, 0).collect::<Vec<_>>(), all);
+        tlb.write(0, TlbEntry::INVALID);
+        let others = entries[1..].iter().any(|entry| entry.overlaps(&probe));
+        prop_assert_eq!(tlb.overlaps(&probe), others);
     }
 
     #[test]
