@@ -3,13 +3,14 @@
 use crate::{fatal, image, log};
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
+use disco_arch::board::count::{self, Reading};
 use disco_arch::board::{cps, interrupts, XKPHYS_CACHED};
 use disco_arch::cpu::{self, CpuStart};
 use disco_arch::trap;
 use disco_flash::CPUS_MAX;
 use disco_kernel::machine::layout::{MachineLayout, MAILBOX};
 use disco_kernel::monitor::{self, Handover};
-use spin::Once;
+use spin::{Mutex, Once};
 
 /// TLB entries that `tlbwr` never replaces.
 const WIRED: u32 = 1;
@@ -19,6 +20,8 @@ const PATIENCE: u32 = 500_000_000;
 static LAYOUT: Once<MachineLayout> = Once::new();
 /// CPUs that have reached [`cpu_main`], one bit each.
 static RUNNING: AtomicU32 = AtomicU32::new(0);
+/// Two readings of CPU 0's Count, by which the others set theirs.
+static COUNT: Mutex<Option<(Reading, Reading)>> = Mutex::new(None);
 
 /// One CPU's entry of the mailbox, as the reset code reads it.
 #[repr(C)]
@@ -32,6 +35,7 @@ struct Mail {
 #[inline(never)]
 pub fn run(handover: &Handover) -> ! {
     let layout = LAYOUT.call_once(|| handover.layout);
+    let earlier = (layout.cpus().len() > 1).then(Reading::take);
     monitor::prepare(handover);
     let mut starts = [CpuStart::default(); CPUS_MAX];
     for (number, node) in layout.nodes().iter().enumerate() {
@@ -50,8 +54,10 @@ pub fn run(handover: &Handover) -> ! {
         }
     }
     for (cpu, start) in starts.iter().enumerate().take(layout.cpus().len()).skip(1) {
+        *COUNT.lock() = earlier.map(|earlier| (earlier, Reading::take()));
         start_cpu(cpu, start);
     }
+    interrupts::bring_up_ends();
     // SAFETY: the stack is CPU 0's own, and `cpu_main` takes a CPU's number.
     unsafe { cpu::enter(&starts[0]) }
 }
@@ -87,6 +93,11 @@ extern "C" fn cpu_main(cpu: usize) -> ! {
     // SAFETY: this is the copy of the vectors beside this code. They are not used yet.
     unsafe { cpu::init(trap::vectors_address(), WIRED) };
     interrupts::init_cpu(cpu);
+    if cpu != 0 {
+        if let Some((earlier, later)) = *COUNT.lock() {
+            count::follow(earlier, later);
+        }
+    }
     log!(
         "cpu {cpu}: node {node}, code at {:#018x}",
         cpu::program_counter() & !XKPHYS_CACHED

@@ -11,7 +11,8 @@ pub const TICKS_PER_MS: u64 = 1_000_000 / NS_PER_TICK;
 /// wraps.
 pub const LOOK_AT_CLOCK: u64 = 1 << 30;
 
-/// One CPU's clock. All begin with Count, which the CPUs of QEMU's Malta have in common.
+/// One CPU's clock. All begin with Count, which is the same on every CPU: bring-up has seen to that
+/// (`disco_arch::board::count`).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock {
     last: u64,

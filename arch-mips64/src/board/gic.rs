@@ -9,6 +9,8 @@ pub const BASE: u64 = 0x1bdc_0000;
 const SHARED_CONFIG: u64 = 0x000;
 /// Shared configuration: the counter stands still.
 const COUNT_STOP: u32 = 1 << 28;
+/// The counter's low half.
+const COUNTER: u64 = 0x010;
 /// Polarity, one bit an interrupt: 1 is active high.
 const POLARITY: u64 = 0x100;
 /// Write edge: sets (bit 31) or clears the pending bit of an interrupt by number.
@@ -32,6 +34,11 @@ pub const IPI: u32 = 64;
 fn registers() -> Registers {
     // SAFETY: `cps::init` has mapped the controller here before any other function is called.
     unsafe { Registers::at(BASE) }
+}
+
+/// The counter's low half: 10 ns a count, from the machine's reset on.
+pub fn counter() -> u32 {
+    registers().read32(COUNTER)
 }
 
 /// Stops the counter: nobody uses it, and QEMU does not get on with it under `-icount`.

@@ -24,9 +24,15 @@ pub fn init(cpus: usize) {
     i8259::init();
     i8259::unmask(i8259::COM1);
     if cpus > 1 {
-        gic::stop_counter();
         gic::route(gic::I8259, 0, pin(BOARD_LINE));
         HAVE_GIC.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Every CPU has been started: the interrupt controller's counter stops.
+pub fn bring_up_ends() {
+    if HAVE_GIC.load(Ordering::Relaxed) {
+        gic::stop_counter();
     }
 }
 

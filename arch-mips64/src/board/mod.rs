@@ -2,6 +2,7 @@
 
 pub mod registers;
 
+pub mod count;
 pub mod cps;
 pub mod gic;
 pub mod gt64120;
