@@ -107,6 +107,38 @@ pub fn wait() {
     unsafe { asm!("wait", options(nostack)) };
 }
 
+/// Clears `start..start + len`, 64 bytes at a time.
+///
+/// # Safety
+/// The range is mapped memory that nobody else uses, and both numbers are multiples of 64.
+pub unsafe fn zero(start: u64, len: u64) {
+    // SAFETY: stores to the caller's range only; with an empty one, none.
+    unsafe {
+        asm!(
+            ".set push",
+            ".set noat",
+            ".set noreorder",
+            "beq {at}, {end}, 3f",
+            "nop",
+            "2: sd $zero, 0({at})",
+            "sd $zero, 8({at})",
+            "sd $zero, 16({at})",
+            "sd $zero, 24({at})",
+            "sd $zero, 32({at})",
+            "sd $zero, 40({at})",
+            "sd $zero, 48({at})",
+            "daddiu {at}, {at}, 64",
+            "bne {at}, {end}, 2b",
+            "sd $zero, -8({at})",
+            "3:",
+            ".set pop",
+            at = inout(reg) start => _,
+            end = in(reg) start + len,
+            options(nostack)
+        )
+    };
+}
+
 /// Makes instructions that were stored to `start..start + len` visible to instruction fetch on
 /// every CPU.
 ///

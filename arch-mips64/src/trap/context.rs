@@ -5,6 +5,10 @@ pub const L2_ENTRIES: usize = 1024;
 /// A tag that no address has: bits 12..10 of every tag are 0.
 pub const L2_EMPTY: u64 = u64::MAX;
 
+/// Bytes from a virtual CPU's [`GuestContext`] to its [`L2_ENTRIES`] slots: a constant, so that the
+/// refill vector need not load an address.
+pub const L2_SLOTS_OFFSET: usize = core::mem::size_of::<GuestContext>();
+
 /// One slot of the second-level TLB: a pair of pages, ready for the real TLB.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +79,6 @@ pub struct GuestContext {
     pub keep_link: u64,
     /// Address of the special page, as the monitor sees it.
     pub special: u64,
-    /// Address of [`L2_ENTRIES`] times [`L2Slot`].
-    pub l2_base: u64,
     /// Bits of EntryHi that make a tag for user addresses.
     pub l2_mask: u64,
     /// The same for kernel addresses: without the ASID, since only global entries are kept.
@@ -120,7 +122,6 @@ impl GuestContext {
             page_mask: 0,
             keep_link: 0,
             special: 0,
-            l2_base: 0,
             l2_mask: 0,
             l2_kernel_mask: 0,
             l2_shift: 0,

@@ -7,7 +7,9 @@ mod context;
 #[cfg(target_arch = "mips64r6")]
 mod vectors;
 
-pub use context::{Counters, Entry, GuestContext, L2Slot, LinearEntry, L2_EMPTY, L2_ENTRIES};
+pub use context::{
+    Counters, Entry, GuestContext, L2Slot, LinearEntry, L2_EMPTY, L2_ENTRIES, L2_SLOTS_OFFSET,
+};
 
 #[cfg(target_arch = "mips64r6")]
 pub use vectors::{enter, set_context, vectors_address};

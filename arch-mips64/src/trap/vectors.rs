@@ -4,8 +4,11 @@
 //! Registers: `$26` and `$27` are saved in KScratch2 and KScratch3, `$1` in the context; `$27`
 //! holds the context. The vectors need no hazard barriers between `mtc0` and `tlbwr` on QEMU's
 //! I6400, which executes in order.
+//!
+//! No `eret` or `eretnc` may find bit 0 of EPC set: it would choose an instruction set that the CPU
+//! has not, and QEMU ends on it. A guest that jumped to an odd address takes the slow way.
 
-use super::context::{Counters, GuestContext};
+use super::context::{Counters, GuestContext, L2_SLOTS_OFFSET};
 use core::mem::offset_of;
 
 core::arch::global_asm!(
@@ -33,17 +36,17 @@ disco_vectors:
     ld $1, {l2_mask}($27)
 disco_l2_lookup:
     and $26, $26, $1                # the tag
+    dmfc0 $1, $14
+    dins $26, $1, 12, 1             # a fetch at an odd address: no tag has bit 12
     ld $1, {l2_shift}($27)
     dsrlv $1, $26, $1
     xor $1, $1, $26                 # page number xor ASID
-    andi $1, $1, 1023
-    ld $27, {l2_base}($27)
-    dlsa $1, $1, $27, 4
-    ld $27, 0($1)
-    bne $27, $26, disco_refill_slow
-    lw $26, 8($1)
+    dins $27, $1, 4, 10             # of 16 KiB, which the context is a multiple of
+    ld $1, {l2_slots}($27)
+    bne $1, $26, disco_refill_slow
+    lw $26, {l2_slots}+8($27)
     mtc0 $26, $2
-    lw $26, 12($1)
+    lw $26, {l2_slots}+12($27)
     mtc0 $26, $3
     dmfc0 $27, $31, 2
     tlbwr
@@ -100,10 +103,13 @@ disco_refill_slow:
     b disco_save
     li $26, 0
 
-    # A miss in csseg or xsseg. In a linear window with a large page: 34 instructions.
+    # A miss in csseg or xsseg. In a linear window with a large page: 36 instructions.
 disco_refill_kernel:
-    bltz $26, 1f
+    dmfc0 $1, $14
+    andi $1, $1, 1
+    bnez $1, 3f                     # a fetch at an odd address
     dsll $1, $26, 2
+    bltz $26, 1f
     dsrl $1, $1, 23                 # xsseg: bits 61..21
     b 2f
     ld $26, {linear_count}($27)
@@ -114,8 +120,7 @@ disco_refill_kernel:
     ld $26, {linear_base}($27)
     dlsa $1, $1, $26, 4
     lw $26, 0($1)
-    beqz $26, 3f
-    nop
+    beqzc $26, 3f
     mtc0 $26, $5
     lw $26, 4($1)
     mtc0 $26, $2
@@ -332,7 +337,7 @@ disco_resume:
     page_mask = const offset_of!(GuestContext, page_mask),
     keep_link = const offset_of!(GuestContext, keep_link),
     special = const offset_of!(GuestContext, special),
-    l2_base = const offset_of!(GuestContext, l2_base),
+    l2_slots = const L2_SLOTS_OFFSET,
     l2_mask = const offset_of!(GuestContext, l2_mask),
     l2_kernel_mask = const offset_of!(GuestContext, l2_kernel_mask),
     l2_shift = const offset_of!(GuestContext, l2_shift),
@@ -370,7 +375,8 @@ pub fn vectors_address() -> u64 {
 /// Makes `context` what the vectors save into, without entering it.
 ///
 /// # Safety
-/// `context` stays valid and is used by this CPU alone until another takes its place.
+/// `context` stays valid and is used by this CPU alone until another takes its place. That of a
+/// virtual CPU is a multiple of 16 KiB and has its second-level TLB at [`L2_SLOTS_OFFSET`].
 pub unsafe fn set_context(context: *mut GuestContext) {
     // SAFETY: KScratch1 is the vectors' alone, and the context is good, says the caller.
     unsafe { crate::cp0::set_kscratch1(context as u64) };

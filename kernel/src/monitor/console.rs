@@ -75,9 +75,14 @@ impl Cpu {
         (count, more)
     }
 
-    /// Whether CPU 0 was told that something changed.
+    /// Whether CPU 0 is being told that something changed.
+    pub(super) fn console_pending(&self) -> bool {
+        CHANGED.load(Ordering::Relaxed)
+    }
+
+    /// Whether CPU 0 was told that something changed; it is told only once.
     pub(super) fn console_told(&self) -> bool {
-        CHANGED.load(Ordering::Relaxed) && CHANGED.swap(false, Ordering::AcqRel)
+        self.console_pending() && CHANGED.swap(false, Ordering::AcqRel)
     }
 
     /// Receives, executes commands, and sends. On CPU 0, at tick `now`.

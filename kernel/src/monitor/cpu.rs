@@ -183,6 +183,10 @@ impl Cpu {
             .vcpu
             .handle_trap(&trap, now, &mut resident.pmap, &mut hardware);
         let turn = match outcome {
+            Outcome::Resume if self.is_quiet(now) => {
+                self.prepare(resident, now);
+                return &raw mut resident.vcpu.context;
+            }
             Outcome::Resume => false,
             Outcome::Interrupt => self.interrupts(),
             Outcome::Wait => self.wait(resident, now),
@@ -206,6 +210,11 @@ impl Cpu {
             }
         };
         self.next(turn)
+    }
+
+    /// Whether at tick `now` nothing is due but to go on. The usual end of a trap.
+    fn is_quiet(&self, now: u64) -> bool {
+        now < self.until && now < self.console_due && !(self.id.0 == 0 && self.console_pending())
     }
 
     fn call_done(&mut self, resident: &mut Resident, done: Done) -> bool {
@@ -309,19 +318,19 @@ impl Cpu {
             }
             // SAFETY: `load` found it, and it stays until this CPU tears it down.
             let resident = unsafe { &mut *self.loaded };
-            self.prepare(resident);
+            let now = self.now();
+            self.prepare(resident, now);
             return &raw mut resident.vcpu.context;
         }
     }
 
-    /// Brings the loaded virtual CPU to the point of going on.
-    fn prepare(&mut self, resident: &mut Resident) {
+    /// Brings the loaded virtual CPU to the point of going on at tick `now`.
+    fn prepare(&mut self, resident: &mut Resident, now: u64) {
         let posted = self.monitor.scheduler.take_posted(resident.slot.vcpu());
         let vcpu = &mut resident.vcpu;
         if posted & POSTED_INPUT != 0 {
             vcpu.set_line(LINE_CONSOLE, true);
         }
-        let now = self.clock.now(cp0::count());
         vcpu.update_lines(now);
         vcpu.deliver_interrupt();
         vcpu.refuse_odd_pc();

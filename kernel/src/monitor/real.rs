@@ -178,17 +178,9 @@ impl RealMemory {
 
 impl MachineMemory for RealMemory {
     fn zero(&self, pages: PageRange) {
-        let start = (XKPHYS_CACHED | pages.first.address().0) as *mut u64;
-        let words = (pages.count * PAGE_SIZE / 8) as usize;
+        let start = XKPHYS_CACHED | pages.first.address().0;
         // SAFETY: a token of the allocator stands for these pages: nobody else has them.
-        unsafe {
-            let mut word = start;
-            let end = start.add(words);
-            while word < end {
-                word.cast::<[u64; 8]>().write([0; 8]);
-                word = word.add(8);
-            }
-        }
+        unsafe { cpu::zero(start, pages.count * PAGE_SIZE) };
     }
 
     fn copy(&self, from: PageRange, to: MachinePage) {
