@@ -34,6 +34,8 @@ pub const NOBODY: u32 = u32::MAX;
 const LINES: u32 = Cause::IP2.bits() | Cause::IP3.bits() | Cause::IP7.bits();
 /// A timer is not set nearer than this, in ticks, so that it is not missed.
 const SOONEST: u64 = 32;
+/// A turn counts what a virtual CPU has run; one that never waits takes a turn so often, in ticks.
+const COUNT_RUN: u64 = COUNT_HZ / 10;
 /// Posted bit for console input, by the number of its line.
 pub const POSTED_INPUT: u64 = 1 << LINE_CONSOLE;
 
@@ -351,7 +353,10 @@ impl Cpu {
                 ended: &mut self.ended,
             };
             let turn = self.queue.turn(self.monitor.scheduler, now, &mut local);
-            self.until = turn.until;
+            self.until = match turn.run {
+                Some(_) => turn.until.min(now.saturating_add(COUNT_RUN)),
+                None => turn.until,
+            };
             self.shared
                 .switches
                 .store(self.queue.counters().switches, Ordering::Relaxed);
