@@ -2,9 +2,10 @@
 #![no_std]
 #![no_main]
 
-use disco_test_guests::abi::{BootInfo, CSSEG_WINDOW};
+use disco_test_guests::abi::{BootInfo, CSSEG_WINDOW, XSSEG_UNCACHED_WINDOW, XSSEG_WINDOW};
+use disco_test_guests::access::load;
 use disco_test_guests::exception::{code, Frame};
-use disco_test_guests::execute::{kernel, map_user_code, user_at, Registers, USER_CODE};
+use disco_test_guests::execute::{kernel, map_user_code, user, user_at, Registers, USER_CODE};
 use disco_test_guests::instruction::*;
 use disco_test_guests::registers::*;
 use disco_test_guests::FREE_MEMORY;
@@ -38,6 +39,30 @@ fn run(_: &'static BootInfo) {
             &user_at(USER_CODE + offset, &mut Registers::new()),
             USER_CODE + offset,
         );
+        fetch_after_miss(offset);
+    }
+}
+
+/// The fetch misses first, so that the monitor's refill sees the odd address: in a linear window
+/// with a large page, and for user mode in the second-level TLB.
+fn fetch_after_miss(offset: u64) {
+    let address = XSSEG_WINDOW + FREE_MEMORY + offset;
+    empty_real_tlb();
+    let frame = kernel(&[jr(A0), NOP], &mut Registers::with(&[(A0, address)]));
+    check(&frame.expect("an exception"), address);
+    let used = user(&[BREAK], &mut Registers::new());
+    assert_eq!(used.code(), code::BP);
+    empty_real_tlb();
+    let frame = user_at(USER_CODE + offset, &mut Registers::new());
+    check(&frame, USER_CODE + offset);
+}
+
+/// Uses so many pairs of pages that nothing else stays in the real TLB, its hidden entries
+/// included. Their slots of the second-level TLB are not that of the user code.
+fn empty_real_tlb() {
+    for pair in 0..200 {
+        let address = XSSEG_UNCACHED_WINDOW + (8 << 20) + pair * (32 << 10);
+        load(address).expect("memory");
     }
 }
 

@@ -1,4 +1,7 @@
 //! Executes random instruction words in kernel mode for as long as this guest survives them.
+//!
+//! They may do anything to it, so it gives no verdict: it starts again when it fails. What must
+//! hold is that nobody else notices.
 #![no_std]
 #![no_main]
 
@@ -6,9 +9,9 @@ use disco_test_guests::abi::BootInfo;
 use disco_test_guests::cp0::{reg, STATUS_CU1, STATUS_EXL, STATUS_IE};
 use disco_test_guests::exception::{self, code, Frame};
 use disco_test_guests::execute::{kernel, map_user_code};
-use disco_test_guests::option;
 use disco_test_guests::random::Random;
 use disco_test_guests::time::{strike_in, ticks, TIMER};
+use disco_test_guests::{option, println};
 
 disco_test_guests::guest!(run, without verdict);
 
@@ -21,13 +24,16 @@ fn watchdog(frame: &mut Frame) -> bool {
     late
 }
 
-/// `seed=N`.
+/// `seed=N`; of the clock without.
 fn run(boot: &'static BootInfo) {
     let mut random = Random::new(option(boot, "seed", 0));
     exception::handle(watchdog);
     let base = reg::EBASE.read();
     let clean = reg::STATUS.read() & !STATUS_IE;
     for round in 0u64.. {
+        if round % 1000 == 0 {
+            println!("round {round}");
+        }
         let (words, mut registers) = random.round();
         map_user_code();
         strike_in(ticks(boot, 20_000));
