@@ -175,8 +175,12 @@ impl Cpu {
         self.queue.audit(self.monitor.scheduler, &mut queue);
         result.add(&queue);
         for slot in self.monitor.slots {
+            // The home first: while it is this CPU, only this CPU takes the virtual machine away.
+            if self.monitor.scheduler.home(slot.vcpu()) != Some(self.id) {
+                continue;
+            }
             let resident = slot.resident();
-            if resident.is_null() || self.monitor.scheduler.home(slot.vcpu()) != Some(self.id) {
+            if resident.is_null() {
                 continue;
             }
             let mut audit = Audit::new();
