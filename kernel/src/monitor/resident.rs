@@ -216,7 +216,7 @@ impl Monitor {
         Ok(entry)
     }
 
-    /// Gives guest page `page` and the 2 MiB around it machine pages, where they have none.
+    /// Gives guest page `page` a machine page if it has none, and the 2 MiB around it too.
     ///
     /// # Errors
     /// The machine has no free memory.
@@ -232,8 +232,15 @@ impl Monitor {
         if pmap.machine_page(page).is_some() {
             return Ok(());
         }
+        // Memory that ran out before may have left part of the piece backed: that part stays.
+        let is_backed = |offset| pmap.machine_page(GuestPage(first.0 + offset)).is_some();
+        let range = if (0..PAGES).any(is_backed) {
+            (page, 1)
+        } else {
+            (first, PAGES)
+        };
         self.machine
-            .back(vm, (first, PAGES), node, &RealMemory, |first, run| {
+            .back(vm, range, node, &RealMemory, |first, run| {
                 for (offset, page) in run.pages().enumerate() {
                     pmap.back(GuestPage(first.0 + offset as u64), page);
                 }
