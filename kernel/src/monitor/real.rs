@@ -131,11 +131,13 @@ impl Hardware for RealCpu {
     }
 
     fn fpu_load(&mut self, registers: &FpuRegisters) {
-        // Cause bits 17..12 with their enables would trap in the monitor.
-        const FCSR_CAUSE: u64 = 0x3f << 12;
+        // A cause bit (17..12) with its enable (11..7) would trap in the monitor, as would that of
+        // an unimplemented operation, which needs none: those are dropped.
+        const UNIMPLEMENTED: u64 = 1 << 17;
+        const ENABLES: u64 = 0x1f << 7;
         let mut raw = [0; 33];
         raw[..32].copy_from_slice(&registers.fpr);
-        raw[32] = registers.fcsr & !FCSR_CAUSE;
+        raw[32] = registers.fcsr & !(UNIMPLEMENTED | (registers.fcsr & ENABLES) << 5);
         fpu::load(&raw);
     }
 
