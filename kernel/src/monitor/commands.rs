@@ -125,7 +125,11 @@ impl Cpu {
         let known = monitor.cpus[..count].iter().enumerate();
         let rows = known.filter_map(|(number, cpu)| {
             let cpu = cpu.get()?;
-            let idle = cpu.idle.load(Ordering::Relaxed);
+            let idle = cpu.idle.load(Ordering::Relaxed)
+                + match cpu.idle_since.load(Ordering::Relaxed) {
+                    0 => 0,
+                    since => now.saturating_sub(since),
+                };
             let running = cpu.running.load(Ordering::Relaxed);
             let slot = monitor
                 .slots
@@ -299,7 +303,7 @@ fn described(reason: &str, message: &Message) -> Message {
 }
 
 /// A virtual machine's counters by name.
-fn counters(vm: &Resident) -> [(&'static str, u64); 17] {
+fn counters(vm: &Resident) -> [(&'static str, u64); 18] {
     let fast = vm.vcpu.context.counters;
     let slow = vm.vcpu.counters;
     [
@@ -317,6 +321,7 @@ fn counters(vm: &Resident) -> [(&'static str, u64); 17] {
         ("TLB instructions", slow.tlb_instructions),
         ("eret in the monitor", slow.erets),
         ("wait", slow.waits),
+        ("other privileged instructions", slow.others),
         ("monitor calls", slow.calls),
         ("interrupts delivered", slow.interrupts),
         ("FPU loads", slow.fpu_loads),

@@ -139,6 +139,9 @@ impl Cpu {
                 return;
             }
             send(&mut console);
+            drop(console);
+            // A terminal may stand still for as long as its owner likes; the clock must not.
+            let _ = self.now();
         }
     }
 }

@@ -10,7 +10,7 @@ use super::resident::Resident;
 use super::slot::Message;
 use super::Monitor;
 use crate::address::GuestPage;
-use crate::clock::{nanoseconds, Clock, COUNT_HZ, LOOK_AT_CLOCK};
+use crate::clock::{Clock, COUNT_HZ, LOOK_AT_CLOCK};
 use crate::machine::NodeId;
 use crate::schedule::{self, CpuId, RunQueue, Times, VcpuId, VcpuSet};
 use crate::vm::exception::NoVector;
@@ -49,8 +49,10 @@ pub struct CpuShared {
     pub code: AtomicU64,
     /// The virtual CPU it runs, or [`NOBODY`].
     pub running: AtomicU32,
-    /// Ticks without anything to run.
+    /// Ticks without anything to run, up to when that last ended.
     pub idle: AtomicU64,
+    /// Since when there is nothing to run, in ticks; 0 while there is.
+    pub idle_since: AtomicU64,
     /// Switches between virtual CPUs.
     pub switches: AtomicU64,
     /// Interrupts by line: the board's, other CPUs', the timer's.
@@ -67,6 +69,7 @@ impl CpuShared {
             code: AtomicU64::new(0),
             running: AtomicU32::new(NOBODY),
             idle: AtomicU64::new(0),
+            idle_since: AtomicU64::new(0),
             switches: AtomicU64::new(0),
             interrupts: [const { AtomicU64::new(0) }; 3],
             audit: super::check::AuditBox::new(),
@@ -306,6 +309,7 @@ impl Cpu {
             }
             if now >= self.console_due {
                 self.serve_console(now);
+                self.discount_since(now);
                 turn = true;
             }
             if turn || now >= self.until || self.loaded.is_null() {
@@ -364,11 +368,20 @@ impl Cpu {
             for vcpu in ended.iter() {
                 self.monitor.finish(vcpu, now);
             }
+            if !ended.is_empty() {
+                self.discount_since(now);
+            }
             self.answer_audit();
             if ended.is_empty() {
                 return turn.run;
             }
         }
+    }
+
+    /// What this CPU did since tick `begin` was not for the virtual CPU that runs on it.
+    fn discount_since(&mut self, begin: u64) {
+        let ticks = self.now().saturating_sub(begin);
+        self.queue.discount(ticks);
     }
 
     /// Puts `vcpu` into the real CPU, in the place of what was there.
@@ -406,6 +419,11 @@ impl Cpu {
         // SAFETY: the idle context is this CPU's own and lives for ever.
         unsafe { trap::set_context(&raw mut self.idle) };
         let begin = self.now();
+        shared.idle_since.store(begin, Ordering::Relaxed);
+        // On a machine of one CPU nobody is interrupted for it.
+        if self.id.0 == 0 && self.console_told() {
+            self.console_due = begin;
+        }
         let due = self
             .until
             .min(self.console_due)
@@ -418,6 +436,7 @@ impl Cpu {
         }
         self.interrupts();
         let ticks = self.now().saturating_sub(begin);
+        shared.idle_since.store(0, Ordering::Relaxed);
         shared.idle.fetch_add(ticks, Ordering::Relaxed);
     }
 
@@ -434,11 +453,6 @@ impl Cpu {
                 return;
             }
         }
-    }
-
-    /// Nanoseconds since reset.
-    pub fn nanoseconds(&mut self) -> u64 {
-        nanoseconds(self.now())
     }
 }
 

@@ -10,25 +10,24 @@ use core::fmt::Write;
 use core::ptr;
 use core::sync::atomic::Ordering;
 use disco_arch::board::interrupts;
-use disco_arch::cp0;
 
 impl Monitor {
-    /// Starts every virtual machine that the description says is started at boot, on CPU 0.
-    pub fn start_all(&'static self) {
-        let now = u64::from(cp0::count());
+    /// Starts every virtual machine that the description says is started at boot, on CPU 0. `now`
+    /// tells ticks.
+    pub fn start_all(&'static self, mut now: impl FnMut() -> u64) {
         let machine = self.description.machine;
         let event = Event::Boot {
             cpus: machine.cpus.get().into(),
             nodes: machine.nodes.get().into(),
             memory: machine.memory.get(),
         };
-        self.event(event, now, None);
+        self.event(event, now(), None);
         for slot in self
             .slots
             .iter()
             .filter(|slot| slot.described.autostart.get() != 0)
         {
-            if let Err(error) = self.start(slot, now) {
+            if let Err(error) = self.start(slot, now()) {
                 self.console
                     .lock()
                     .notice(format_args!("{}: {error}", slot.name));

@@ -151,7 +151,9 @@ pub fn run(number: usize, block: Range, stack: Range) -> ! {
         Cpu::init(place, monitor, number, XKPHYS_CACHED | stack.end.0);
     }
     if number == 0 {
-        monitor.start_all();
+        // SAFETY: as above, and traps do not come yet.
+        let cpu = unsafe { &mut *place };
+        monitor.start_all(|| cpu.now());
     }
     // SAFETY: just initialised, and from here on used by this CPU's traps alone.
     unsafe { Cpu::enter_first(place) }

@@ -203,6 +203,12 @@ impl RunQueue {
         self.floor = self.floor.max(least.unwrap_or(self.floor));
     }
 
+    /// The current one has not run for `ticks` of the time since the last charge: the CPU did
+    /// something else.
+    pub fn discount(&mut self, ticks: u64) {
+        self.charged = self.charged.saturating_add(ticks);
+    }
+
     /// The current virtual CPU has nothing to do until something is posted to it or until
     /// `deadline` (`u64::MAX` for never). It goes on, and this returns `false`, if something is
     /// posted already or the deadline is over; else the caller takes a turn.
