@@ -80,6 +80,8 @@ impl Random {
 /// `ginvt` of register 0. On the I6400 it is reserved; QEMU 7.2 ends with a segmentation fault as
 /// soon as it translates it, in every mode, with and without a monitor. Nothing that a monitor can
 /// set prevents it: docs/virtual-machine.md, "Known faults of the emulator that a guest can reach".
-const fn ends_emulator(word: u32) -> bool {
-    word & 0xffe0_00ff == 0x7c00_00bd
+fn ends_emulator(word: u32) -> bool {
+    // Inverted out of the compiler's sight, or it keeps the word itself in a register, saves that
+    // to the stack, and random code that jumps to the stack executes it.
+    core::hint::black_box(!word) & 0xffe0_00ff == 0x83e0_0042
 }
