@@ -12,10 +12,12 @@ mod image;
 mod log;
 mod panic;
 mod reset;
+mod speed;
 mod start;
 
 use disco_arch::board::uart::Uart;
 use disco_arch::board::{cps, interrupts};
+use disco_kernel::clock;
 use disco_kernel::machine::layout::{MachineLayout, Request};
 use disco_kernel::monitor::{self, Handover};
 
@@ -53,6 +55,7 @@ extern "C" fn boot(flash: u64) -> ! {
     );
     description::check_payload(&description);
     heap::init(layout.heap);
+    clock::set_tick_ps(speed::tick_ps());
     let present = cps::cpu_count();
     if present < request.cpus {
         fatal!(

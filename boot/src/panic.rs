@@ -7,9 +7,6 @@ use disco_arch::board::power;
 use disco_arch::board::uart::Uart;
 use disco_arch::cp0::{self, Status};
 
-/// Nanoseconds of a tick of Count on QEMU's Malta (166 MHz, seen: 6 ns).
-const NS_PER_TICK: u64 = 6;
-
 /// The CPU that reports its end, or [`NOBODY`].
 static REPORTING: AtomicUsize = AtomicUsize::new(NOBODY);
 const NOBODY: usize = usize::MAX;
@@ -51,7 +48,7 @@ fn panic(info: &PanicInfo) -> ! {
 fn report(cpu: usize, info: &PanicInfo) {
     // The locks of the lines are passed by: who holds one may never let it go.
     let _ = write!(Uart::com1(), "\nDisco: panic on CPU {cpu}: {info}\n");
-    let ns = u64::from(cp0::count()) * NS_PER_TICK;
+    let ns = disco_kernel::clock::nanoseconds(u64::from(cp0::count()));
     let com2 = Uart::com2();
     let _ = write!(
         { com2 },

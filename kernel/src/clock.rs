@@ -1,12 +1,11 @@
 //! The monitor's clock: Count without its wrapping.
 
-/// Nanoseconds of a tick of Count on QEMU's Malta: 320 MHz and two cycles a tick, which QEMU
-/// rounds to whole nanoseconds (target/mips/cpu.c, `mips_cp0_period_set`).
-pub const NS_PER_TICK: u64 = 6;
-/// Frequency of Count in Hz, to the nearest.
-pub const COUNT_HZ: u64 = (1_000_000_000 + NS_PER_TICK / 2) / NS_PER_TICK;
-/// Ticks of a millisecond.
-pub const TICKS_PER_MS: u64 = 1_000_000 / NS_PER_TICK;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Picoseconds of a tick where nothing else was measured.
+const TICK_PS: u64 = 6_000;
+/// Ticks of a millisecond, about: for times that nobody counts.
+pub const TICKS_PER_MS: u64 = 1_000_000_000 / TICK_PS;
 /// A CPU looks at its clock at least so often, in ticks: about 6 s of the 25 s in which Count
 /// wraps.
 pub const LOOK_AT_CLOCK: u64 = 1 << 30;
@@ -31,9 +30,24 @@ impl Clock {
     }
 }
 
+/// Picoseconds of a tick. Written at boot, before others run.
+static TICK: AtomicU64 = AtomicU64::new(TICK_PS);
+
+/// Tells how long a tick of Count is, in picoseconds. Once, at boot.
+pub fn set_tick_ps(picoseconds: u64) {
+    TICK.store(picoseconds.max(1), Ordering::Relaxed);
+}
+
 /// Ticks in nanoseconds.
-pub const fn nanoseconds(ticks: u64) -> u64 {
-    ticks.saturating_mul(NS_PER_TICK)
+#[inline(never)]
+pub fn nanoseconds(ticks: u64) -> u64 {
+    ticks.saturating_mul(TICK.load(Ordering::Relaxed)) / 1000
+}
+
+/// Frequency of Count in Hz, to the nearest.
+pub fn count_hz() -> u64 {
+    let tick = TICK.load(Ordering::Relaxed);
+    (1_000_000_000_000 + tick / 2) / tick
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ mod here {
 
     /// Readings of which the closest is taken: the host may stop a CPU in the middle of one.
     const TRIES: u32 = 16;
-    /// How near to CPU 0's Count another has to be, in ticks of 6 ns.
+    /// How near to CPU 0's Count another has to be, in ticks.
     const NEAR: u32 = 64;
 
     impl Reading {

@@ -8,6 +8,7 @@ pub mod gic;
 pub mod gt64120;
 pub mod i8259;
 pub mod interrupts;
+pub mod pit;
 pub mod power;
 pub mod rtc;
 pub mod uart;

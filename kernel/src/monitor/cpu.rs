@@ -10,7 +10,7 @@ use super::resident::Resident;
 use super::slot::Message;
 use super::Monitor;
 use crate::address::GuestPage;
-use crate::clock::{Clock, COUNT_HZ, LOOK_AT_CLOCK};
+use crate::clock::{count_hz, Clock, LOOK_AT_CLOCK, TICKS_PER_MS};
 use crate::machine::NodeId;
 use crate::schedule::{self, CpuId, RunQueue, Times, VcpuId, VcpuSet};
 use crate::vm::exception::NoVector;
@@ -35,7 +35,7 @@ const LINES: u32 = Cause::IP2.bits() | Cause::IP3.bits() | Cause::IP7.bits();
 /// A timer is not set nearer than this, in ticks, so that it is not missed.
 const SOONEST: u64 = 32;
 /// A turn counts what a virtual CPU has run; one that never waits takes a turn so often, in ticks.
-const COUNT_RUN: u64 = COUNT_HZ / 10;
+const COUNT_RUN: u64 = 100 * TICKS_PER_MS;
 /// Posted bit for console input, by the number of its line.
 pub const POSTED_INPUT: u64 = 1 << LINE_CONSOLE;
 
@@ -128,7 +128,7 @@ impl Cpu {
                 monitor,
                 shared,
                 id: CpuId(number as u8),
-                queue: RunQueue::new(CpuId(number as u8), Times::at(COUNT_HZ)),
+                queue: RunQueue::new(CpuId(number as u8), Times::at(count_hz())),
                 loaded: ptr::null_mut(),
                 clock: Clock::default(),
                 until: 0,

@@ -14,7 +14,7 @@ pub mod resident;
 pub mod slot;
 
 use crate::address::MachinePage;
-use crate::clock::{nanoseconds, NS_PER_TICK};
+use crate::clock::nanoseconds;
 use crate::console::{GuestConsole, Mux};
 use crate::events::Event;
 use crate::machine::layout::{MachineLayout, Range};
@@ -118,7 +118,7 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
         events: Mutex::new(Uart::com2()),
         epoch_ns: seconds
             .saturating_mul(1_000_000_000)
-            .saturating_sub(ticks * NS_PER_TICK),
+            .saturating_sub(nanoseconds(ticks)),
     });
     for (number, cpu) in layout.cpus().iter().enumerate() {
         let node = NodeId(cpu.node as u8);

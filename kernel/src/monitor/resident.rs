@@ -4,7 +4,7 @@ use super::real::{self, RealMemory};
 use super::slot::{Message, VmSlot};
 use super::Monitor;
 use crate::address::{GuestPage, GuestPhysical, MachinePage};
-use crate::clock::COUNT_HZ;
+use crate::clock::count_hz;
 use crate::machine::{NoMemory, NodeId, PageRange, RunSize, VmId};
 use crate::vm::hardware::FpuRegisters;
 use crate::vm::l2tlb::Granule;
@@ -199,7 +199,7 @@ impl Monitor {
             initrd: if initrd == NONE { &[] } else { file(initrd) },
             command_line: text(&described.command_line),
             vcpus: 1,
-            count_hz: COUNT_HZ,
+            count_hz: count_hz(),
         };
         let mut target = Loading {
             monitor: self,
