@@ -63,7 +63,7 @@ impl Vcpu<'_> {
                 self.exception_return()
             }
             Privileged::EretKeepLink => self.exception_return(),
-            Privileged::Hypcall => self.monitor_call(now, pmap, hardware),
+            Privileged::Hypcall => self.monitor_call(pmap, hardware),
             Privileged::Wait => {
                 self.counters.waits += 1;
                 Effect::Outside(Outcome::Wait)
@@ -196,7 +196,7 @@ impl Vcpu<'_> {
         hardware.tlb_flush();
     }
 
-    fn monitor_call(&mut self, now: u64, pmap: &mut Pmap, hardware: &mut impl Hardware) -> Effect {
+    fn monitor_call(&mut self, pmap: &mut Pmap, hardware: &mut impl Hardware) -> Effect {
         self.counters.calls += 1;
         let argument = |vcpu: &Self, number: u8| vcpu.gpr(4 + number);
         let Some(call) = Call::from_number(self.gpr(2)) else {
@@ -221,7 +221,6 @@ impl Vcpu<'_> {
             Call::Deliver => {}
             _ => return Effect::Outside(Outcome::Call { call, arguments }),
         }
-        let _ = now;
         self.set_gpr(2, 0);
         Effect::Next
     }

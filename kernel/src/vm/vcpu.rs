@@ -1,6 +1,7 @@
 //! A virtual CPU: everything the real CPU must hold to be it.
 //!
-//! It belongs to the physical CPU that runs it. Others reach only [`Vcpu::posted`].
+//! It belongs to the physical CPU that is its home. Others reach it through the scheduler's posted
+//! words alone.
 
 use super::hardware::{FpuRegisters, Hardware};
 use super::identity::Identity;
@@ -8,7 +9,6 @@ use super::l2tlb::L2Tlb;
 use super::special::SpecialPage;
 use super::vtlb::{VirtualTlb, ASID_MASK};
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU32, Ordering};
 use disco_abi::{CSSEG_WINDOW, LINE_TIMER};
 use disco_arch::cp0::{Cause, Status};
 use disco_arch::trap::{GuestContext, L2_SLOTS_OFFSET};
@@ -41,7 +41,7 @@ pub struct Registers {
     pub count_frozen: Option<u32>,
     /// PageGrain.
     pub page_grain: u32,
-    /// Config0's writable bits (K0) and Config5's.
+    /// Config0.
     pub config0: u32,
     /// Config5.
     pub config5: u32,
@@ -55,7 +55,7 @@ pub struct Registers {
     pub pw_ctl: u32,
     /// IntCtl's writable bits.
     pub int_ctl: u32,
-    /// DEPC, DESAVE, TagLo, TagHi and others that only keep what is written.
+    /// DESAVE, which keeps what is written.
     pub desave: u64,
 }
 
@@ -72,8 +72,7 @@ pub struct VcpuCounters {
     pub refills_reflected: u64,
     /// Other exceptions reflected.
     pub exceptions_reflected: u64,
-    /// Privileged instructions by kind: moves of CP0 registers, TLB instructions, `eret`s that
-    /// the vector left, `wait`, others.
+    /// Moves from and to CP0 registers.
     pub moves: u64,
     /// TLB instructions.
     pub tlb_instructions: u64,
@@ -113,8 +112,8 @@ pub struct Vcpu<'a> {
     pub fpu: FpuRegisters,
     /// Statistics.
     pub counters: VcpuCounters,
-    /// Device lines raised or lowered by anyone: bits of Cause.
-    pub posted: AtomicU32,
+    /// Lines that devices raise, as bits of Cause.
+    pub lines: u32,
     /// Its number in the virtual machine, from 0.
     pub number: u32,
 }
@@ -136,7 +135,7 @@ impl<'a> Vcpu<'a> {
                 fcsr: 0,
             },
             counters: VcpuCounters::default(),
-            posted: AtomicU32::new(0),
+            lines: 0,
             number,
         }
     }
@@ -186,21 +185,16 @@ impl<'a> Vcpu<'a> {
         self.context.cause_base = u64::from(self.cause_base() & !clear | set);
     }
 
-    /// Raises or lowers a device's line, from any CPU. The caller wakes the virtual CPU.
-    pub fn set_line(&self, line: u32, raised: bool) {
+    /// Raises or lowers a device's line.
+    pub fn set_line(&mut self, line: u32, raised: bool) {
         let bit = 1 << (8 + line) & DEVICE_LINES;
-        if raised {
-            self.posted.fetch_or(bit, Ordering::AcqRel);
-        } else {
-            self.posted.fetch_and(!bit, Ordering::AcqRel);
-        }
+        self.lines = self.lines & !bit | if raised { bit } else { 0 };
     }
 
-    /// Takes posted lines and an expired timer into Cause. `now` is in ticks of the monitor's
+    /// Takes devices' lines and an expired timer into Cause. `now` is in ticks of the monitor's
     /// clock.
     pub fn update_lines(&mut self, now: u64) {
-        let lines = self.posted.load(Ordering::Acquire) & DEVICE_LINES;
-        self.change_cause(DEVICE_LINES, lines);
+        self.change_cause(DEVICE_LINES, self.lines);
         if now >= self.registers.timer_deadline && self.registers.count_frozen.is_none() {
             let missed = (now - self.registers.timer_deadline) >> 32;
             self.registers.timer_deadline += (missed + 1) << 32;
