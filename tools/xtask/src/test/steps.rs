@@ -77,6 +77,11 @@ impl<'a> Player<'a> {
                 return Ok(false);
             };
             let end = captures.get(0).map_or(0, |whole| whole.end());
+            // What is kept may be a number of which more digits are to come.
+            let keeps = regex.capture_names().flatten().next().is_some();
+            if keeps && player.matched + end == console.len() {
+                return Ok(false);
+            }
             player.matched += end;
             for name in regex.capture_names().flatten() {
                 if let Some(text) = captures.name(name) {
