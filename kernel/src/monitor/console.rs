@@ -12,6 +12,10 @@ use disco_arch::board::uart::Uart;
 
 /// How often the console is served while something is going on there.
 const BUSY: u64 = 10 * TICKS_PER_MS;
+/// How soon it is served again after a command.
+const AFTER_COMMAND: u64 = TICKS_PER_MS;
+/// Bytes received at a time.
+const RECEIVE_MAX: usize = 256;
 /// Bytes sent at a time, so that the lock is held for a bounded time.
 const SEND_MAX: usize = 512;
 
@@ -85,38 +89,41 @@ impl Cpu {
         self.console_pending() && CHANGED.swap(false, Ordering::AcqRel)
     }
 
-    /// Receives, executes commands, and sends. On CPU 0, at tick `now`.
+    /// Receives, executes a command, and sends. On CPU 0, at tick `now`. One command at a time:
+    /// an endless pipe of them must not keep the CPU from its virtual machines.
     pub(super) fn serve_console(&mut self, now: u64) {
         let monitor = self.monitor;
         let uart = Uart::com1();
-        loop {
-            let mut console = monitor.console.lock();
-            console.tick(nanoseconds(now));
-            while console.can_receive() {
-                let Some(byte) = uart.receive() else { break };
-                console.uart_received(byte);
-            }
-            send(&mut console);
-            let command = console.take_command();
-            let wanted = console.can_receive();
-            let attached = match console.view() {
-                View::Attached(vm) if console.guest_input_waiting(vm) => Some(vm),
-                _ => None,
+        let mut console = monitor.console.lock();
+        console.tick(nanoseconds(now));
+        for _ in 0..RECEIVE_MAX {
+            let byte = if console.can_receive() {
+                uart.receive()
+            } else {
+                None
             };
-            let busy = console.has_output() || !wanted || console.view() != View::Lines;
-            drop(console);
-            if let Some(slot) = attached.and_then(|vm| monitor.slots.get(vm)) {
-                self.post(slot, POSTED_INPUT);
-            }
-            match command {
-                Some(command) => self.execute(command),
-                None => {
-                    uart.set_receive_interrupt(wanted);
-                    self.console_due = if busy { now + BUSY } else { u64::MAX };
-                    return;
-                }
-            }
+            let Some(byte) = byte else { break };
+            console.uart_received(byte);
         }
+        send(&mut console);
+        let command = console.take_command();
+        let wanted = console.can_receive();
+        let attached = match console.view() {
+            View::Attached(vm) if console.guest_input_waiting(vm) => Some(vm),
+            _ => None,
+        };
+        let busy = console.has_output() || !wanted || console.view() != View::Lines;
+        drop(console);
+        if let Some(slot) = attached.and_then(|vm| monitor.slots.get(vm)) {
+            self.post(slot, POSTED_INPUT);
+        }
+        if let Some(command) = command {
+            self.execute(command);
+            self.console_due = self.now() + AFTER_COMMAND;
+            return;
+        }
+        uart.set_receive_interrupt(wanted);
+        self.console_due = if busy { now + BUSY } else { u64::MAX };
     }
 
     fn post(&self, slot: &VmSlot, bits: u64) {

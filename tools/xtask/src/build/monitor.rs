@@ -25,7 +25,7 @@ pub fn cargo(toolchain: &Toolchain, verb: &str) -> Command {
         .env("RUSTC_BOOTSTRAP", "1")
         .args([verb, "--release", "-Zjson-target-spec"])
         .arg("-Zbuild-std=core,alloc,compiler_builtins")
-        .arg("-Zbuild-std-features=compiler-builtins-mem")
+        .arg("-Zbuild-std-features=compiler-builtins-mem,optimize_for_size")
         .arg("--target")
         .arg(paths::root().join(format!(".cargo/{TARGET}.json")))
         .arg("--target-dir")
