@@ -103,7 +103,7 @@ disco_refill_slow:
     b disco_save
     li $26, 0
 
-    # A miss in csseg or xsseg. In a linear window with a large page: 36 instructions.
+    # A miss in csseg or xsseg. In a linear window with a large page: 37 instructions.
 disco_refill_kernel:
     dmfc0 $1, $14
     andi $1, $1, 1
@@ -141,7 +141,7 @@ disco_refill_kernel:
     ld $1, {l2_kernel_mask}($27)
 
     # A system call of guest user mode, reflected to the guest's general vector:
-    # 41 instructions from the vector on.
+    # 39 instructions from the vector on.
 disco_system_call:
     bltz $26, disco_general_slow
     nop
@@ -174,7 +174,7 @@ disco_system_call:
     dmfc0 $27, $31, 4
     eretnc
 
-    # eret or eretnc of a guest kernel, with no interrupt waiting: 57 instructions from the
+    # eret or eretnc of a guest kernel, with no interrupt waiting: 56 instructions from the
     # vector on.
 disco_eret:
     mfc0 $26, $12
