@@ -444,9 +444,11 @@ impl Cpu {
     fn set_timer(&mut self, due: u64, now: u64) {
         self.timer = due;
         let mut at = due.min(now.saturating_add(LOOK_AT_CLOCK));
+        // A busy host may take longer than any distance that is fixed.
+        let mut distance = SOONEST;
         loop {
-            let earliest = self.clock.now(cp0::count()) + SOONEST;
-            at = at.max(earliest);
+            at = at.max(self.clock.now(cp0::count()).saturating_add(distance));
+            distance *= 2;
             // SAFETY: the timer's line is the monitor's.
             unsafe { cp0::set_compare(at as u32) };
             if self.clock.now(cp0::count()) < at {
