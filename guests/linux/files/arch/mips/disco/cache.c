@@ -8,6 +8,8 @@
 #include <asm/page.h>
 #include <asm/setup.h>
 
+#include "setup.h"
+
 static void no_flush(void)
 {
 }
@@ -38,9 +40,10 @@ static void no_flush_address(unsigned long address)
 {
 }
 
-/* Called by cpu_cache_init() for every CPU with caches like the R4000's. */
-void r4k_cache_init(void);
-
+/*
+ * In 6.1 cpu_cache_init() calls it for every CPU with caches like the R4000's; later kernels only
+ * with the R4000's own cache code, so setup.c does.
+ */
 void r4k_cache_init(void)
 {
 	flush_cache_all = no_flush;

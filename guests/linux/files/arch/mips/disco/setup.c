@@ -8,6 +8,7 @@
 #include <linux/memblock.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
+#include <linux/version.h>
 
 #include <asm/bootinfo.h>
 #include <asm/irq_cpu.h>
@@ -55,6 +56,9 @@ void __init prom_init(void)
 void __init plat_mem_setup(void)
 {
 	memblock_add(0, boot_memory);
+	/* Before cpu_cache_init(), which derives page protections from it. */
+	if (LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0))
+		r4k_cache_init();
 }
 
 void __init prom_free_prom_memory(void)

@@ -4,4 +4,7 @@
 
 void disco_shutdown_init(void);
 
+/* The kernel's own name for it: 6.1 calls it by itself. */
+void r4k_cache_init(void);
+
 #endif
