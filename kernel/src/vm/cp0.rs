@@ -157,8 +157,7 @@ impl Vcpu<'_> {
             (11, 0) => {
                 self.registers.compare = word;
                 self.clear_timer();
-                let count = self.count(hardware);
-                self.arm_timer(count, now);
+                self.arm_timer(now);
             }
             (12, 0) => self.write_status(word),
             (12, 1) => self.registers.int_ctl = word & 0x3e0,
@@ -237,7 +236,7 @@ impl Vcpu<'_> {
             Some(frozen) => *frozen = value,
             None => {
                 self.registers.count_offset = value.wrapping_sub(hardware.count());
-                self.arm_timer(value, now);
+                self.arm_timer(now);
             }
         }
         self.update_hwrena(hardware);

@@ -210,8 +210,11 @@ impl<'a> Vcpu<'a> {
         }
     }
 
-    /// Sets when the timer strikes next, after Count or Compare changed.
-    pub fn arm_timer(&mut self, count: u32, now: u64) {
+    /// Sets when the timer strikes next, after Count or Compare changed. Count is taken at tick
+    /// `now`, whose low half is the real one: read again, it would be later by what the host
+    /// lets pass between, and the timer early.
+    pub fn arm_timer(&mut self, now: u64) {
+        let count = (now as u32).wrapping_add(self.registers.count_offset);
         let ticks = self.registers.compare.wrapping_sub(count);
         let ticks = if ticks == 0 {
             1 << 32
