@@ -7,22 +7,13 @@
 
 use disco_test_guests::abi::BootInfo;
 use disco_test_guests::cp0::{reg, STATUS_CU1, STATUS_EXL, STATUS_IE};
-use disco_test_guests::exception::{self, code, Frame};
+use disco_test_guests::exception;
 use disco_test_guests::execute::{kernel, map_user_code};
-use disco_test_guests::random::Random;
+use disco_test_guests::random::{watchdog, Random};
 use disco_test_guests::time::{strike_in, ticks, TIMER};
 use disco_test_guests::{option, println};
 
 disco_test_guests::guest!(run, without verdict);
-
-/// The timer leaves loops without end; an interrupt that comes late is dropped.
-fn watchdog(frame: &mut Frame) -> bool {
-    let late = frame.code() == code::INT && !exception::is_expected();
-    if late {
-        frame.status &= !STATUS_IE;
-    }
-    late
-}
 
 /// `seed=N`; of the clock without.
 fn run(boot: &'static BootInfo) {

@@ -4,22 +4,13 @@
 
 use disco_test_guests::abi::{BootInfo, CSSEG_WINDOW};
 use disco_test_guests::cp0::{reg, STATUS_CU1, STATUS_EXL, STATUS_IE, STATUS_KSU_USER};
-use disco_test_guests::exception::{self, code, Frame};
+use disco_test_guests::exception;
 use disco_test_guests::execute::{map_user_code, user};
 use disco_test_guests::option;
-use disco_test_guests::random::Random;
+use disco_test_guests::random::{watchdog, Random};
 use disco_test_guests::time::{strike_in, ticks, TIMER};
 
 disco_test_guests::guest!(run);
-
-/// The timer leaves loops without end; an interrupt that comes after user mode is dropped.
-fn watchdog(frame: &mut Frame) -> bool {
-    let late = frame.code() == code::INT && !exception::is_expected();
-    if late {
-        frame.status &= !STATUS_IE;
-    }
-    late
-}
 
 /// `seed=N`, `rounds=N`.
 fn run(boot: &'static BootInfo) {
