@@ -61,7 +61,39 @@ calls! {
     /// `(verdict, guest-physical address of a message, its bytes)`: a test guest's verdict. See
     /// [`Verdict`].
     TestVerdict = 12,
+    /// `(number, pc, argument)`: starts a virtual CPU of this virtual machine that is off, in the
+    /// state of the first one at entry but for `pc`, and `$a0`, which holds the argument.
+    CpuStart = 13,
+    /// `()`: switches the calling virtual CPU off. Does not return. The last one that is on
+    /// cannot; it ends its virtual machine with `Shutdown`.
+    CpuStop = 14,
+    /// `(number) -> 0 off, 1 on`: whether a virtual CPU is on. One that calls `CpuStop` is on
+    /// until it really is off and can be started again.
+    CpuState = 15,
+    /// `(virtual CPUs, messages)`: sends messages, a bit each, to virtual CPUs, a bit each, and
+    /// raises [`crate::LINE_IPI`] of each. Those that are off get none. Bit 63 is no message.
+    IpiSend = 16,
+    /// `() -> messages`: takes the messages sent to the calling virtual CPU, and lowers the line.
+    IpiTake = 17,
+    /// `(virtual CPUs, guest-physical address of a [`ShootdownKeys`], bytes)`: each of the virtual
+    /// CPUs forgets what maps the range of its key. When the call returns, none of them uses an
+    /// old translation any more.
+    Shootdown = 18,
 }
+
+/// Most virtual CPUs of a virtual machine.
+pub const VCPUS_PER_VM: usize = 16;
+
+/// For each virtual CPU by number, what [`Call::Shootdown`] is about there: a guest-virtual
+/// address in bits 63..13 and an ASID in bits 9..0, as in EntryHi.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ShootdownKeys(pub [u64; VCPUS_PER_VM]);
+
+/// As the bytes of [`Call::Shootdown`]: everything of the key's ASID that is not global.
+pub const SHOOTDOWN_ASID: u64 = 0;
+/// As the bytes of [`Call::Shootdown`]: everything, global or not, but no wired entry.
+pub const SHOOTDOWN_ALL: u64 = u64::MAX;
 
 /// Why a guest ends its virtual machine.
 #[repr(u64)]
@@ -118,4 +150,6 @@ pub enum CallError {
     BadArgument = -2,
     /// A guest-physical range is not wholly inside the virtual machine's memory.
     BadAddress = -3,
+    /// The virtual CPU is on already, or is the last that is on.
+    WrongState = -4,
 }

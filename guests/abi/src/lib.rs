@@ -12,7 +12,7 @@ mod map;
 mod special;
 
 pub use boot::{BootInfo, BOOT_INFO_GUEST_PHYSICAL, BOOT_MAGIC, COMMAND_LINE_MAX, NAME_MAX};
-pub use calls::{Call, CallError, ShutdownReason, Verdict, HYPCALL, MESSAGE_MAX};
+pub use calls::*;
 pub use map::*;
 pub use special::*;
 
@@ -54,6 +54,7 @@ pub const C_CONSTANTS: &[(&str, u64)] = &[
     ("XSSEG_MAPPED", XSSEG_MAPPED),
     ("SPECIAL_PAGE", SPECIAL_PAGE),
     ("LINE_CONSOLE", LINE_CONSOLE as u64),
+    ("LINE_IPI", LINE_IPI as u64),
     ("LINE_TIMER", LINE_TIMER as u64),
     ("CALL_VERSION", Call::Version as u64),
     ("CALL_CONSOLE_WRITE", Call::ConsoleWrite as u64),
@@ -68,6 +69,15 @@ pub const C_CONSTANTS: &[(&str, u64)] = &[
     ("CALL_TLB_INSERT", Call::TlbInsert as u64),
     ("CALL_CONTEXT", Call::Context as u64),
     ("CALL_TEST_VERDICT", Call::TestVerdict as u64),
+    ("CALL_CPU_START", Call::CpuStart as u64),
+    ("CALL_CPU_STOP", Call::CpuStop as u64),
+    ("CALL_CPU_STATE", Call::CpuState as u64),
+    ("CALL_IPI_SEND", Call::IpiSend as u64),
+    ("CALL_IPI_TAKE", Call::IpiTake as u64),
+    ("CALL_SHOOTDOWN", Call::Shootdown as u64),
+    ("VCPUS_PER_VM", VCPUS_PER_VM as u64),
+    ("SHOOTDOWN_ASID", SHOOTDOWN_ASID),
+    ("SHOOTDOWN_ALL", SHOOTDOWN_ALL),
     ("SHUTDOWN_POWER_OFF", ShutdownReason::PowerOff as u64),
     ("SHUTDOWN_REBOOT", ShutdownReason::Reboot as u64),
     ("SHUTDOWN_PANIC", ShutdownReason::Panic as u64),

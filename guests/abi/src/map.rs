@@ -18,5 +18,7 @@ pub const PAGE_SIZE: u64 = 16 << 10;
 
 /// Interrupt line (Cause.IP bit) of the console: raised while there is input to read.
 pub const LINE_CONSOLE: u32 = 2;
+/// Interrupt line of other virtual CPUs: raised while there are messages to take.
+pub const LINE_IPI: u32 = 3;
 /// Interrupt line of Count/Compare.
 pub const LINE_TIMER: u32 = 7;

@@ -184,6 +184,12 @@ impl Cpu {
             | Call::TlbFlushPage
             | Call::TlbInsert
             | Call::Context => Ok(Done::Value(0)),
+            Call::CpuStart
+            | Call::CpuStop
+            | Call::CpuState
+            | Call::IpiSend
+            | Call::IpiTake
+            | Call::Shootdown => Err(CallError::NoSuchCall),
         }
     }
 
