@@ -1,5 +1,7 @@
 //! What the vectors read and write. The layout is the assembly's: offsets come from `offset_of!`.
 
+use core::sync::atomic::{AtomicU32, Ordering};
+
 /// Slots of a second-level TLB; a power of two.
 pub const L2_ENTRIES: usize = 1024;
 /// A tag that no address has: bits 12..10 of every tag are 0.
@@ -21,18 +23,48 @@ pub struct L2Slot {
     pub lo1: u32,
 }
 
-/// A 2 MiB piece of the linear windows, served with a large page that covers it.
+/// A 2 MiB piece of the linear windows, served with a large page that covers it. The vectors of
+/// several CPUs may read it while it is filled: what they find of EntryLo is invalid or whole.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct LinearEntry {
     /// PageMask, or 0 if no large page covers this piece.
-    pub page_mask: u32,
+    page_mask: AtomicU32,
     /// EntryLo0 of the large page's pair.
+    lo0: AtomicU32,
+    /// EntryLo1.
+    lo1: AtomicU32,
+    /// 0.
+    reserved: AtomicU32,
+}
+
+/// What a [`LinearEntry`] holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinearPair {
+    /// PageMask, or 0 for none.
+    pub page_mask: u32,
+    /// EntryLo0.
     pub lo0: u32,
     /// EntryLo1.
     pub lo1: u32,
-    /// 0.
-    pub reserved: u32,
+}
+
+impl LinearEntry {
+    /// Fills it, PageMask last.
+    pub fn set(&self, pair: LinearPair) {
+        self.lo0.store(pair.lo0, Ordering::Relaxed);
+        self.lo1.store(pair.lo1, Ordering::Relaxed);
+        self.page_mask.store(pair.page_mask, Ordering::Release);
+    }
+
+    /// What it holds.
+    pub fn get(&self) -> LinearPair {
+        LinearPair {
+            page_mask: self.page_mask.load(Ordering::Acquire),
+            lo0: self.lo0.load(Ordering::Relaxed),
+            lo1: self.lo1.load(Ordering::Relaxed),
+        }
+    }
 }
 
 /// How often the vectors did their work without the monitor's Rust code.

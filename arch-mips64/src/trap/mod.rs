@@ -8,7 +8,8 @@ mod context;
 mod vectors;
 
 pub use context::{
-    Counters, Entry, GuestContext, L2Slot, LinearEntry, L2_EMPTY, L2_ENTRIES, L2_SLOTS_OFFSET,
+    Counters, Entry, GuestContext, L2Slot, LinearEntry, LinearPair, L2_EMPTY, L2_ENTRIES,
+    L2_SLOTS_OFFSET,
 };
 
 #[cfg(target_arch = "mips64r6")]

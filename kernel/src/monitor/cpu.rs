@@ -186,7 +186,7 @@ impl Cpu {
         let trap = hardware.trap(entry, user);
         let outcome = resident
             .vcpu
-            .handle_trap(&trap, now, &mut resident.pmap, &mut hardware);
+            .handle_trap(&trap, now, &resident.pmap, &mut hardware);
         let turn = match outcome {
             Outcome::Resume if self.is_quiet(now) => {
                 self.prepare(resident, now);
@@ -271,7 +271,7 @@ impl Cpu {
         }
         let vm = resident.slot.id;
         self.monitor
-            .populate(vm, self.shared.node, page, &mut resident.pmap)
+            .populate(vm, self.shared.node, page, &resident.pmap)
             .is_ok()
     }
 

@@ -117,17 +117,17 @@ impl Monitor {
         // is a valid `PmapEntry` and `LinearEntry`; they live until it is torn down.
         let (entries, linear) = unsafe {
             (
-                slice::from_raw_parts_mut(
-                    RealMemory::bytes(entries).as_mut_ptr().cast::<PmapEntry>(),
+                slice::from_raw_parts(
+                    RealMemory::bytes(entries).as_ptr().cast::<PmapEntry>(),
                     (memory / PAGE_SIZE) as usize,
                 ),
-                slice::from_raw_parts_mut(
-                    RealMemory::bytes(linear).as_mut_ptr().cast::<LinearEntry>(),
+                slice::from_raw_parts(
+                    RealMemory::bytes(linear).as_ptr().cast::<LinearEntry>(),
                     (memory / LINEAR_PIECE) as usize,
                 ),
             )
         };
-        let mut pmap = Pmap::new(entries, linear);
+        let pmap = Pmap::new(entries, linear);
         if !self.overcommit {
             self.machine.back(
                 vm,
@@ -142,7 +142,7 @@ impl Monitor {
             )?;
             pmap.build_linear_table();
         }
-        let entry = self.load_guest(slot, node, memory, &mut pmap)?;
+        let entry = self.load_guest(slot, node, memory, &pmap)?;
         // SAFETY: as above; a zeroed page is a valid `SpecialPage`.
         let special_page = unsafe { &*RealMemory::bytes(special).as_ptr().cast::<SpecialPage>() };
         let place = {
@@ -180,7 +180,7 @@ impl Monitor {
         slot: &'static VmSlot,
         node: NodeId,
         memory: u64,
-        pmap: &mut Pmap<'static>,
+        pmap: &Pmap<'static>,
     ) -> Result<u64, StartError> {
         let file = |index: u32| match self.description.files.get(index as usize) {
             Some(file) => {
@@ -225,7 +225,7 @@ impl Monitor {
         vm: VmId,
         node: NodeId,
         page: GuestPage,
-        pmap: &mut Pmap<'static>,
+        pmap: &Pmap<'static>,
     ) -> Result<(), NoMemory> {
         const PAGES: u64 = LINEAR_PIECE / PAGE_SIZE;
         let first = GuestPage(page.0 & !(PAGES - 1));
@@ -272,7 +272,7 @@ struct Loading<'a> {
     vm: VmId,
     node: NodeId,
     memory: u64,
-    pmap: &'a mut Pmap<'static>,
+    pmap: &'a Pmap<'static>,
     /// A page could not be had.
     short: bool,
 }

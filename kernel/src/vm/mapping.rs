@@ -63,7 +63,7 @@ impl Vcpu<'_> {
         &mut self,
         address: u64,
         trap: &Trap,
-        pmap: &mut Pmap,
+        pmap: &Pmap,
         hardware: &mut impl Hardware,
     ) -> Fault {
         if let Some(offset) = linear_offset(address) {
@@ -97,7 +97,7 @@ impl Vcpu<'_> {
         &mut self,
         address: u64,
         trap: &Trap,
-        pmap: &mut Pmap,
+        pmap: &Pmap,
         hardware: &mut impl Hardware,
     ) -> Fault {
         if address & !0x7fff == SPECIAL_PAGE & !0x7fff {
@@ -194,7 +194,7 @@ impl Vcpu<'_> {
         origin: u32,
         present: bool,
         trap: &Trap,
-        pmap: &mut Pmap,
+        pmap: &Pmap,
         hardware: &mut impl Hardware,
     ) -> Fault {
         let lo = entry.lo(address);
@@ -232,7 +232,7 @@ impl Vcpu<'_> {
         address: u64,
         offset: u64,
         trap: &Trap,
-        pmap: &mut Pmap,
+        pmap: &Pmap,
         hardware: &mut impl Hardware,
     ) -> Fault {
         let physical = GuestPhysical(offset);
@@ -272,7 +272,7 @@ impl Vcpu<'_> {
         entry: &TlbEntry,
         origin: u32,
         present: bool,
-        pmap: &mut Pmap,
+        pmap: &Pmap,
         hardware: &mut impl Hardware,
     ) {
         if entry.page_bytes() < self.l2.granule().bytes() {
@@ -286,16 +286,14 @@ impl Vcpu<'_> {
         let kept = is_kernel_address(address) == guest.is_global();
         let tag = self.l2.tag(address, asid);
         let hi = tag | if kept { 0 } else { asid };
-        let mut machine = |lo: u64| {
+        let machine = |lo: u64| {
             if lo & LO_V == 0 {
                 return compact_lo(lo & LO_G);
             }
             let base = page_base(lo, granule.bytes());
-            let page = GuestPhysical(base).page();
-            let Some(backing) = pmap.entry_lo(page) else {
+            let Some(backing) = pmap.map(GuestPhysical(base).page(), hi) else {
                 return compact_lo(lo & LO_G);
             };
-            pmap.record(page, hi);
             let flags = compact_lo(lo & !LO_PFN & !(7 << 3));
             backing & !(LO_D | LO_V) as u32
                 | small_page(base, granule)
@@ -325,7 +323,7 @@ impl Vcpu<'_> {
         &mut self,
         index: u32,
         entry: TlbEntry,
-        pmap: &mut Pmap,
+        pmap: &Pmap,
         hardware: &mut impl Hardware,
     ) {
         let current = entry.is_global() || (entry.hi ^ self.asid()) & ASID_MASK == 0;
@@ -342,7 +340,7 @@ impl Vcpu<'_> {
         index: u32,
         entry: TlbEntry,
         random: bool,
-        pmap: &mut Pmap,
+        pmap: &Pmap,
         hardware: &mut impl Hardware,
     ) {
         let old = self.tlb.write(index, entry);

@@ -1,13 +1,14 @@
 //! The pmap: guest-physical page to machine page, as a precomputed TLB entry, with backmaps.
 //!
 //! One per virtual machine, an entry per 16 KiB page. Every translation that enters a
-//! second-level or a real TLB is recorded here first ([`Pmap::record`]), so that a page can be
+//! second-level or a real TLB is recorded here first ([`Pmap::map`]), so that a page can be
 //! taken out of all of them.
 
 use super::vtlb::{LO_D, LO_V};
 use crate::address::{GuestPage, GuestPhysical, MachineAddress, MachinePage};
+use core::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering};
 use disco_abi::PAGE_SIZE;
-use disco_arch::trap::LinearEntry;
+use disco_arch::trap::{LinearEntry, LinearPair};
 
 /// Backmaps kept per page; a page with more is found by emptying the TLBs that may hold it.
 pub const BACKMAPS: usize = 2;
@@ -20,18 +21,20 @@ pub const LINEAR_PIECE: u64 = 2 * LINEAR_PAGES * PAGE_SIZE;
 const CACHED: u32 = 3 << 3;
 /// Pages of the linear windows are global, so that the guest's ASIDs do not matter.
 const GLOBAL: u32 = 1;
-const FLAG_BACKED: u32 = 1 << 0;
-const FLAG_OVERFLOW: u32 = 1 << 1;
 
-/// One guest-physical page.
+/// One guest-physical page. A word of its own each, so that the virtual CPUs of a virtual machine
+/// use the map at once: none waits for another.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct PmapEntry {
-    /// Machine page number (4 KiB units), cache attribute, D and V: EntryLo of the whole page.
-    lo: u32,
-    flags: u32,
-    /// Second-level tag, with the granule's size, of each virtual mapping; 0 where unused.
-    backmaps: [u64; BACKMAPS],
+    /// Machine page number (4 KiB units), cache attribute, D and V: EntryLo of the whole page. 0
+    /// if it has no machine page.
+    lo: AtomicU32,
+    /// Not 0: it was mapped in more places than are recorded.
+    many: AtomicU32,
+    /// Second-level tag, with the granule's size and [`MARK`], of each virtual mapping, whichever
+    /// virtual CPU's; 0 where unused.
+    backmaps: [AtomicU64; BACKMAPS],
 }
 
 /// Where a page is mapped.
@@ -43,11 +46,12 @@ pub enum Mappings {
     Many,
 }
 
-/// The physical-to-machine map of a virtual machine.
+/// The physical-to-machine map of a virtual machine, which all its virtual CPUs share. Backing of
+/// a page is changed under the virtual machine's backing lock; all else needs none.
 #[derive(Debug)]
 pub struct Pmap<'a> {
-    entries: &'a mut [PmapEntry],
-    linear: &'a mut [LinearEntry],
+    entries: &'a [PmapEntry],
+    linear: &'a [LinearEntry],
 }
 
 /// EntryLo of a machine page: valid, writable, cached.
@@ -55,16 +59,45 @@ const fn entry_lo(page: MachinePage) -> u32 {
     ((page.address().0 >> 12) << 6) as u32 | CACHED | (LO_D | LO_V) as u32
 }
 
+/// Tags of the page at address 0 with ASID 0 are 0 themselves: bit 12 is never set in a tag.
+const MARK: u64 = 1 << 12;
+
+impl PmapEntry {
+    fn machine_page(&self) -> Option<MachinePage> {
+        let lo = self.lo.load(Ordering::Acquire);
+        (lo != 0).then(|| MachinePage(u64::from(lo >> 8)))
+    }
+
+    /// Adds a backmap; whether it is there now.
+    fn add_backmap(&self, mark: u64) -> bool {
+        self.backmaps.iter().any(|backmap| {
+            let found = match backmap.load(Ordering::Relaxed) {
+                0 => backmap
+                    .compare_exchange(0, mark, Ordering::AcqRel, Ordering::Acquire)
+                    .unwrap_or_else(|other| other),
+                other => other,
+            };
+            found == 0 || found == mark
+        })
+    }
+
+    fn forget_backmaps(&self) {
+        for backmap in &self.backmaps {
+            backmap.store(0, Ordering::Relaxed);
+        }
+        self.many.store(0, Ordering::Relaxed);
+    }
+}
+
 impl<'a> Pmap<'a> {
-    /// A map without backing. `linear` has an entry per [`LINEAR_PIECE`] of `entries`.
-    pub fn new(entries: &'a mut [PmapEntry], linear: &'a mut [LinearEntry]) -> Self {
-        entries.fill(PmapEntry::default());
-        linear.fill(LinearEntry::default());
+    /// The map in `entries`. `linear` has an entry per [`LINEAR_PIECE`] of them. Entries of zeros
+    /// are a map without backing.
+    pub const fn new(entries: &'a [PmapEntry], linear: &'a [LinearEntry]) -> Self {
         Self { entries, linear }
     }
 
     /// Pages of guest-physical memory.
-    pub fn pages(&self) -> u64 {
+    pub const fn pages(&self) -> u64 {
         self.entries.len() as u64
     }
 
@@ -73,21 +106,21 @@ impl<'a> Pmap<'a> {
         (self.linear.as_ptr() as u64, self.linear.len() as u64)
     }
 
-    /// Backs a guest page with a machine page. A page outside the map is ignored.
-    pub fn back(&mut self, guest: GuestPage, machine: MachinePage) {
-        if let Some(entry) = self.entries.get_mut(guest.0 as usize) {
-            *entry = PmapEntry {
-                lo: entry_lo(machine),
-                flags: FLAG_BACKED,
-                ..Default::default()
-            };
+    fn entry(&self, guest: GuestPage) -> Option<&PmapEntry> {
+        self.entries.get(usize::try_from(guest.0).ok()?)
+    }
+
+    /// Backs a guest page that was not with a machine page. A page outside the map is ignored.
+    pub fn back(&self, guest: GuestPage, machine: MachinePage) {
+        if let Some(entry) = self.entry(guest) {
+            entry.forget_backmaps();
+            entry.lo.store(entry_lo(machine), Ordering::Release);
         }
     }
 
     /// The machine page behind a guest page.
     pub fn machine_page(&self, guest: GuestPage) -> Option<MachinePage> {
-        let entry = self.entries.get(usize::try_from(guest.0).ok()?)?;
-        (entry.flags & FLAG_BACKED != 0).then(|| MachinePage(u64::from(entry.lo >> 8)))
+        self.entry(guest)?.machine_page()
     }
 
     /// The machine address behind a guest-physical one.
@@ -99,53 +132,52 @@ impl<'a> Pmap<'a> {
 
     /// EntryLo of a guest page: page number, cache attribute, D and V.
     pub fn entry_lo(&self, guest: GuestPage) -> Option<u32> {
-        let entry = self.entries.get(usize::try_from(guest.0).ok()?)?;
-        (entry.flags & FLAG_BACKED != 0).then_some(entry.lo)
+        let lo = self.entry(guest)?.lo.load(Ordering::Acquire);
+        (lo != 0).then_some(lo)
     }
 
-    /// Records that `guest` is about to be mapped under the second-level tag `tag`.
-    pub fn record(&mut self, guest: GuestPage, tag: u64) {
-        let Some(entry) = self.entries.get_mut(guest.0 as usize) else {
-            return;
-        };
-        // Tags of the page at address 0 with ASID 0 are 0 themselves: keep bit 12, never set in a tag.
-        let mark = tag | 1 << 12;
-        if entry.backmaps.contains(&mark) || entry.flags & FLAG_OVERFLOW != 0 {
-            return;
+    /// Records that `guest` is about to be mapped under the second-level tag `tag`, and gives its
+    /// EntryLo. In this order: whoever changes the EntryLo and then looks at the backmaps finds
+    /// every mapping of the old one.
+    pub fn map(&self, guest: GuestPage, tag: u64) -> Option<u32> {
+        let entry = self.entry(guest)?;
+        if entry.many.load(Ordering::Relaxed) == 0 && !entry.add_backmap(tag | MARK) {
+            entry.many.store(1, Ordering::Relaxed);
         }
-        match entry.backmaps.iter_mut().find(|backmap| **backmap == 0) {
-            Some(free) => *free = mark,
-            None => entry.flags |= FLAG_OVERFLOW,
-        }
+        fence(Ordering::SeqCst);
+        let lo = entry.lo.load(Ordering::Acquire);
+        (lo != 0).then_some(lo)
     }
 
     /// Where `guest` may be mapped.
     pub fn mappings(&self, guest: GuestPage) -> Mappings {
-        match self.entries.get(guest.0 as usize) {
-            Some(entry) if entry.flags & FLAG_OVERFLOW != 0 => Mappings::Many,
-            Some(entry) => Mappings::Tags(entry.backmaps.map(|mark| mark & !(1 << 12))),
+        match self.entry(guest) {
+            Some(entry) if entry.many.load(Ordering::Acquire) != 0 => Mappings::Many,
+            Some(entry) => Mappings::Tags(
+                [0, 1].map(|number| entry.backmaps[number].load(Ordering::Acquire) & !MARK),
+            ),
             None => Mappings::Tags([0; BACKMAPS]),
         }
     }
 
     /// Whether a mapping of `guest` under `tag` would be found.
     pub fn is_recorded(&self, guest: GuestPage, tag: u64) -> bool {
-        self.entries.get(guest.0 as usize).is_some_and(|entry| {
-            entry.flags & FLAG_OVERFLOW != 0 || entry.backmaps.contains(&(tag | 1 << 12))
+        let is_mark = |backmap: &AtomicU64| backmap.load(Ordering::Acquire) == tag | MARK;
+        self.entry(guest).is_some_and(|entry| {
+            entry.many.load(Ordering::Acquire) != 0 || entry.backmaps.iter().any(is_mark)
         })
     }
 
     /// Forgets all backmaps: no TLB holds anything of this virtual machine any more.
-    pub fn forget_backmaps(&mut self) {
-        for entry in self.entries.iter_mut() {
-            entry.backmaps = [0; BACKMAPS];
-            entry.flags &= !FLAG_OVERFLOW;
+    pub fn forget_backmaps(&self) {
+        for entry in self.entries {
+            entry.forget_backmaps();
         }
     }
 
     /// Computes the linear table: for each piece a page pair, if each of the two is contiguous and
     /// naturally aligned in machine memory.
-    pub fn build_linear_table(&mut self) {
+    pub fn build_linear_table(&self) {
         for piece in 0..self.linear.len() {
             self.build_piece(piece);
         }
@@ -153,27 +185,26 @@ impl<'a> Pmap<'a> {
 
     /// Computes the linear table's entry for the piece that holds `guest`, after its backing
     /// changed.
-    pub fn build_linear_piece(&mut self, guest: GuestPage) {
-        let piece = guest.address().0 / LINEAR_PIECE;
-        if (piece as usize) < self.linear.len() {
-            self.build_piece(piece as usize);
-        }
+    pub fn build_linear_piece(&self, guest: GuestPage) {
+        self.build_piece((guest.0 / (2 * LINEAR_PAGES)) as usize);
     }
 
-    fn build_piece(&mut self, piece: usize) {
-        self.linear[piece] = self.linear_pair(piece as u64).unwrap_or_default();
+    fn build_piece(&self, piece: usize) {
+        let Some(entry) = self.linear.get(piece) else {
+            return;
+        };
+        entry.set(self.linear_pair(piece as u64).unwrap_or_default());
     }
 
-    /// The entry that maps `piece` with a pair of large pages.
-    fn linear_pair(&self, piece: u64) -> Option<LinearEntry> {
+    /// What maps `piece` with a pair of large pages.
+    fn linear_pair(&self, piece: u64) -> Option<LinearPair> {
         let first = 2 * LINEAR_PAGES * piece;
         let even = self.contiguous(first, LINEAR_PAGES)?;
         let odd = self.contiguous(first + LINEAR_PAGES, LINEAR_PAGES)?;
-        Some(LinearEntry {
+        Some(LinearPair {
             page_mask: (LINEAR_PIECE as u32 - 1) & !0x1fff,
             lo0: entry_lo(even) | GLOBAL,
             lo1: entry_lo(odd) | GLOBAL,
-            reserved: 0,
         })
     }
 
@@ -188,8 +219,8 @@ impl<'a> Pmap<'a> {
 
     /// An entry of the linear table, as the vectors' assembly reads it.
     #[cfg(test)]
-    pub(super) fn linear_entry(&self, index: usize) -> LinearEntry {
-        self.linear[index]
+    pub(super) fn linear_entry(&self, index: usize) -> LinearPair {
+        self.linear[index].get()
     }
 
     /// Every backed page: guest and machine page.
@@ -197,12 +228,6 @@ impl<'a> Pmap<'a> {
         self.entries
             .iter()
             .enumerate()
-            .filter(|(_, entry)| entry.flags & FLAG_BACKED != 0)
-            .map(|(index, entry)| {
-                (
-                    GuestPage(index as u64),
-                    MachinePage(u64::from(entry.lo >> 8)),
-                )
-            })
+            .filter_map(|(index, entry)| Some((GuestPage(index as u64), entry.machine_page()?)))
     }
 }

@@ -31,7 +31,7 @@ impl Vcpu<'_> {
         &mut self,
         trap: &Trap,
         now: u64,
-        pmap: &mut Pmap,
+        pmap: &Pmap,
         hardware: &mut impl Hardware,
     ) -> Effect {
         let Some(instruction) = Instruction(trap.bad_instr).privileged() else {
@@ -127,7 +127,7 @@ impl Vcpu<'_> {
     fn tlb_instruction(
         &mut self,
         instruction: Privileged,
-        pmap: &mut Pmap,
+        pmap: &Pmap,
         hardware: &mut impl Hardware,
     ) {
         let special = self.special;
@@ -196,7 +196,7 @@ impl Vcpu<'_> {
         hardware.tlb_flush();
     }
 
-    fn monitor_call(&mut self, pmap: &mut Pmap, hardware: &mut impl Hardware) -> Effect {
+    fn monitor_call(&mut self, pmap: &Pmap, hardware: &mut impl Hardware) -> Effect {
         self.counters.calls += 1;
         let argument = |vcpu: &Self, number: u8| vcpu.gpr(4 + number);
         let Some(call) = Call::from_number(self.gpr(2)) else {
@@ -229,7 +229,7 @@ impl Vcpu<'_> {
     fn insert_call(
         &mut self,
         [hi, lo0, lo1, page_mask]: [u64; 4],
-        pmap: &mut Pmap,
+        pmap: &Pmap,
         hardware: &mut impl Hardware,
     ) {
         let entry = entry_as_kept(hi & (VPN2_MASK | ASID_MASK), lo0, lo1, page_mask);

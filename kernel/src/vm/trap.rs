@@ -97,7 +97,7 @@ impl Vcpu<'_> {
         &mut self,
         trap: &Trap,
         now: u64,
-        pmap: &mut Pmap,
+        pmap: &Pmap,
         hardware: &mut impl Hardware,
     ) -> Outcome {
         self.counters.traps += 1;
@@ -141,7 +141,7 @@ impl Vcpu<'_> {
         &mut self,
         trap: &Trap,
         now: u64,
-        pmap: &mut Pmap,
+        pmap: &Pmap,
         hardware: &mut impl Hardware,
     ) -> Outcome {
         let coprocessor = (trap.cause >> 28 & 3) as u8;

@@ -88,7 +88,7 @@ pub fn identity() -> Identity {
 impl Guest {
     /// A guest of `pages` pages of contiguous memory.
     pub fn with_pages(pages: u64) -> Self {
-        let mut guest = Self::unbacked(pages);
+        let guest = Self::unbacked(pages);
         for page in 0..pages {
             guest.pmap.back(GuestPage(page), MachinePage(FIRST + page));
         }
@@ -103,8 +103,8 @@ impl Guest {
     /// A guest that has no machine page yet.
     pub fn unbacked(pages: u64) -> Self {
         let pieces = (pages * PAGE_SIZE).div_ceil(LINEAR_PIECE);
-        let entries = vec![PmapEntry::default(); pages as usize].leak();
-        let linear = vec![LinearEntry::default(); pieces as usize].leak();
+        let entries = super::pmap::zeroed::<PmapEntry>(pages);
+        let linear = super::pmap::zeroed::<LinearEntry>(pieces);
         let special = Box::leak(Box::new(SpecialPage::new()));
         let mut vcpu = Vcpu::new(special, identity(), 0);
         vcpu.reset(CODE, 0);
@@ -144,7 +144,7 @@ impl Guest {
 
     pub fn handle(&mut self, trap: &Trap) -> Outcome {
         self.vcpu
-            .handle_trap(trap, self.now, &mut self.pmap, &mut self.machine)
+            .handle_trap(trap, self.now, &self.pmap, &mut self.machine)
     }
 
     /// Executes a privileged instruction of the guest's kernel.

@@ -1,19 +1,21 @@
 use crate::address::{GuestPage, GuestPhysical, MachineAddress, MachinePage};
-use crate::vm::pmap::{Mappings, Pmap, PmapEntry, BACKMAPS, LINEAR_PIECE};
-use disco_arch::trap::LinearEntry;
+use crate::vm::pmap::{Mappings, Pmap, BACKMAPS, LINEAR_PIECE};
 
 /// 16 KiB pages in 2 MiB.
 const PIECE: u64 = 128;
 
-fn pmap(pages: u64) -> Pmap<'static> {
-    let pieces = pages.div_ceil(PIECE);
-    Pmap::new(
-        vec![PmapEntry::default(); pages as usize].leak(),
-        vec![LinearEntry::default(); pieces as usize].leak(),
-    )
+/// So many entries, as fresh memory has them.
+pub fn zeroed<T: Default>(count: u64) -> &'static [T] {
+    let entries: Vec<T> = (0..count).map(|_| T::default()).collect();
+    entries.leak()
 }
 
-fn back(pmap: &mut Pmap, guest: std::ops::Range<u64>, machine: u64) {
+fn pmap(pages: u64) -> Pmap<'static> {
+    let pieces = pages.div_ceil(PIECE);
+    Pmap::new(zeroed(pages), zeroed(pieces))
+}
+
+fn back(pmap: &Pmap, guest: std::ops::Range<u64>, machine: u64) {
     for page in guest.clone() {
         pmap.back(GuestPage(page), MachinePage(machine + page - guest.start));
     }
@@ -21,7 +23,7 @@ fn back(pmap: &mut Pmap, guest: std::ops::Range<u64>, machine: u64) {
 
 #[test]
 fn a_backed_page_is_found_and_no_other() {
-    let mut pmap = pmap(8);
+    let pmap = pmap(8);
     pmap.back(GuestPage(3), MachinePage(0x2_0007));
     assert_eq!(pmap.machine_page(GuestPage(3)), Some(MachinePage(0x2_0007)));
     assert_eq!(
@@ -37,7 +39,7 @@ fn a_backed_page_is_found_and_no_other() {
 
 #[test]
 fn the_entry_is_what_the_tlb_takes() {
-    let mut pmap = pmap(1);
+    let pmap = pmap(1);
     // The last page of the board's memory.
     pmap.back(GuestPage(0), MachinePage(0xffff_c000 >> 14));
     let lo = pmap.entry_lo(GuestPage(0)).unwrap();
@@ -47,29 +49,29 @@ fn the_entry_is_what_the_tlb_takes() {
 
 #[test]
 fn backing_outside_the_map_is_ignored() {
-    let mut pmap = pmap(2);
+    let pmap = pmap(2);
     pmap.back(GuestPage(2), MachinePage(1));
     pmap.back(GuestPage(u64::MAX), MachinePage(1));
-    pmap.record(GuestPage(u64::MAX), 0);
+    pmap.map(GuestPage(u64::MAX), 0);
     assert_eq!(pmap.iter().count(), 0);
     assert!(!pmap.is_recorded(GuestPage(2), 0));
 }
 
 #[test]
 fn backmaps_are_kept_until_there_are_too_many() {
-    let mut pmap = pmap(1);
+    let pmap = pmap(1);
     let page = GuestPage(0);
     pmap.back(page, MachinePage(5));
     // A tag of 0 is a tag: address 0 in address space 0.
     let tags: [u64; BACKMAPS] = std::array::from_fn(|i| i as u64 * 0x8000);
     for tag in tags {
         assert!(!pmap.is_recorded(page, tag));
-        pmap.record(page, tag);
-        pmap.record(page, tag);
+        pmap.map(page, tag);
+        pmap.map(page, tag);
         assert!(pmap.is_recorded(page, tag));
     }
     assert_eq!(pmap.mappings(page), Mappings::Tags(tags));
-    pmap.record(page, 0x7fff_8001);
+    pmap.map(page, 0x7fff_8001);
     assert_eq!(pmap.mappings(page), Mappings::Many);
     assert!(pmap.is_recorded(page, 0x1234_8000), "might be anywhere");
 }
@@ -95,8 +97,8 @@ fn through_table(pmap: &Pmap, offset: u64) -> Option<MachineAddress> {
 
 #[test]
 fn linear_table_covers_contiguous_aligned_memory() {
-    let mut pmap = pmap(2048 + PIECE);
-    back(&mut pmap, 0..2048 + PIECE, 0x9000_0000 >> 14);
+    let pmap = pmap(2048 + PIECE);
+    back(&pmap, 0..2048 + PIECE, 0x9000_0000 >> 14);
     pmap.build_linear_table();
     assert!((0..17).all(|piece| pmap.linear_entry(piece).page_mask == 0x001f_e000));
     for offset in (0..(2048 + PIECE) << 14).step_by(0x3_1230) {
@@ -109,15 +111,15 @@ fn linear_table_covers_contiguous_aligned_memory() {
 
 #[test]
 fn linear_table_of_mixed_contiguity_never_lies() {
-    let mut pmap = pmap(4 * PIECE + 7);
+    let pmap = pmap(4 * PIECE + 7);
     // Piece 0: two 1 MiB pages that are apart; 1: not aligned; 2: a hole; 3: contiguous.
-    back(&mut pmap, 0..64, 0x2_4040);
-    back(&mut pmap, 64..128, 0x2_8000);
-    back(&mut pmap, 128..256, 0x2_9001);
-    back(&mut pmap, 256..300, 0x2_a000);
-    back(&mut pmap, 301..384, 0x2_a02d);
-    back(&mut pmap, 384..512, 0x2_b000);
-    back(&mut pmap, 512..519, 0x2_c000);
+    back(&pmap, 0..64, 0x2_4040);
+    back(&pmap, 64..128, 0x2_8000);
+    back(&pmap, 128..256, 0x2_9001);
+    back(&pmap, 256..300, 0x2_a000);
+    back(&pmap, 301..384, 0x2_a02d);
+    back(&pmap, 384..512, 0x2_b000);
+    back(&pmap, 512..519, 0x2_c000);
     pmap.build_linear_table();
     let large: Vec<bool> = (0..5)
         .map(|piece| pmap.linear_entry(piece).page_mask != 0)
@@ -133,8 +135,8 @@ fn linear_table_of_mixed_contiguity_never_lies() {
 
 #[test]
 fn linear_piece_follows_a_change_of_backing() {
-    let mut pmap = pmap(PIECE);
-    back(&mut pmap, 0..PIECE, 0x2_4000);
+    let pmap = pmap(PIECE);
+    back(&pmap, 0..PIECE, 0x2_4000);
     pmap.build_linear_table();
     assert_ne!(pmap.linear_entry(0).page_mask, 0);
     pmap.back(GuestPage(100), MachinePage(0x3_0000));
