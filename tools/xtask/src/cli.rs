@@ -37,6 +37,9 @@ pub enum Action {
     /// Run the same Linux natively and as a guest, and compare.
     #[command(after_help = "Example:\n  cargo xtask bench --json bench.json")]
     Bench(BenchArgs),
+    /// Run small programs natively and as a guest, and compare what they saw.
+    #[command(after_help = CONFORMANCE_EXAMPLES)]
+    Conformance(ConformanceArgs),
     /// Print what the monitor's parts take, and check its size.
     #[command(after_help = "Example:\n  cargo xtask sizes")]
     Sizes,
@@ -67,6 +70,14 @@ Examples:
   cargo xtask test
   cargo xtask test --list
   cargo xtask test disco-kernel::vm wrong-";
+
+const CONFORMANCE_EXAMPLES: &str = "\
+The programs are in guests/conformance, the differences that are allowed in
+ci/conformance/allowed.toml.
+
+Examples:
+  cargo xtask conformance
+  cargo xtask conformance cp0.12.";
 
 /// Arguments of `doctor`.
 #[derive(Args)]
@@ -121,6 +132,14 @@ pub struct TestArgs {
     /// List the tests instead of running them.
     #[arg(long)]
     pub list: bool,
+}
+
+/// Arguments of `conformance`.
+#[derive(Args)]
+pub struct ConformanceArgs {
+    /// Run only programs whose names contain this.
+    #[arg(value_name = "FILTER", default_value = "", hide_default_value = true)]
+    pub filter: String,
 }
 
 /// Arguments of `bench`.

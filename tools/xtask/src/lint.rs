@@ -33,15 +33,17 @@ pub fn lint() -> Result<()> {
     let Some(toolchain) =
         Toolchain::find().filter(|found| found.sysroot.join("bin/clippy-driver").exists())
     else {
-        eprintln!(
-            "clippy: the board's toolchain has none, so boot and guests/tests are not checked"
-        );
+        eprintln!("clippy: the board's toolchain has none, so boot and the guests are not checked");
         return Ok(());
     };
     let mut command = monitor::cargo(&toolchain, "clippy");
     command.args([
         "--package",
         "disco-boot",
+        "--package",
+        "disco-bare",
+        "--package",
+        "disco-conformance",
         "--package",
         "disco-test-guests",
         "--",

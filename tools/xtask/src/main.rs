@@ -1,10 +1,12 @@
 //! `cargo xtask`: builds, runs and tests Disco.
 #![forbid(unsafe_code)]
 
+mod bare;
 mod bench;
 mod build;
 mod children;
 mod cli;
+mod conformance;
 mod description;
 mod doctor;
 mod flash;
@@ -47,6 +49,7 @@ fn act(action: Action, installer: &Installer) -> Result<ExitCode> {
         // Its last line is the count: failures were told before, and show in the status.
         Action::Test(args) => return test::run(&args.filters, args.list, installer),
         Action::Bench(args) => bench::run(args.json.as_deref(), installer)?,
+        Action::Conformance(args) => return conformance::run(&args.filter, installer),
         Action::Sizes => sizes(installer)?,
         Action::Fmt => lint::format(false)?,
         Action::Lint => lint::lint()?,

@@ -3,9 +3,10 @@
 #![no_main]
 
 use disco_test_guests::abi::{BootInfo, Call, CallError, CSSEG_WINDOW};
-use disco_test_guests::calls::{call, physical_address, raw};
+use disco_test_guests::calls::{call, raw};
 use disco_test_guests::execute::{kernel, Registers};
 use disco_test_guests::instruction::HYPCALL;
+use disco_test_guests::place::physical_address;
 use disco_test_guests::registers::{S0, V0};
 use disco_test_guests::{access, FREE_MEMORY};
 

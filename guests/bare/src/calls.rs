@@ -1,7 +1,8 @@
 //! Monitor calls.
 
+use crate::place::physical_address;
 use core::arch::asm;
-use disco_abi::{Call, CallError, ShutdownReason, Verdict, CSSEG_WINDOW, MESSAGE_MAX};
+use disco_abi::{Call, CallError, ShutdownReason, Verdict, MESSAGE_MAX};
 
 /// Any number with any arguments: `$v0`.
 pub fn raw(number: u64, arguments: [u64; 4]) -> i64 {
@@ -32,11 +33,6 @@ pub fn call(call: Call, arguments: [u64; 4]) -> Result<u64, CallError> {
             Ok(value as u64)
         }
     }
-}
-
-/// Guest-physical address of something in the csseg window.
-pub fn physical_address<T: ?Sized>(pointer: *const T) -> u64 {
-    pointer.addr() as u64 - CSSEG_WINDOW
 }
 
 fn message(text: &str) -> [u64; 2] {

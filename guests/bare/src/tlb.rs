@@ -1,4 +1,4 @@
-//! The guest's TLB, by its instructions.
+//! The TLB, by its instructions.
 
 use crate::cp0::{self, reg};
 
@@ -93,4 +93,13 @@ pub fn read(index: u64) -> Entry {
 /// Makes `asid` the current one.
 pub fn set_asid(asid: u64) {
     reg::ENTRY_HI.write(asid);
+}
+
+/// Sets the registers that `tlbr` and `tlbp` leave something in to what they hold in a fresh
+/// virtual machine.
+pub(crate) fn clear_registers() {
+    reg::INDEX.write(0);
+    reg::ENTRY_LO0.write(0);
+    reg::ENTRY_LO1.write(0);
+    reg::PAGE_MASK.write(0);
 }

@@ -1,8 +1,8 @@
 //! Loads and stores that may raise an exception.
 
 use crate::exception::{catch, Frame};
+use crate::place;
 use core::arch::asm;
-use disco_abi::CSSEG_WINDOW;
 
 /// Loads 8 bytes, or the exception that the load raises.
 pub fn load(address: u64) -> Result<u64, Frame> {
@@ -24,12 +24,12 @@ pub fn store(address: u64, value: u64) -> Result<(), Frame> {
     exception.map_or(Ok(()), Err)
 }
 
-/// Loads 8 bytes of guest-physical memory through the csseg window.
+/// Loads 8 bytes of physical memory.
 pub fn physical(address: u64) -> u64 {
-    load(CSSEG_WINDOW + address).expect("memory")
+    load(place::base() + address).expect("memory")
 }
 
-/// Stores 8 bytes of guest-physical memory through the csseg window.
+/// Stores 8 bytes of physical memory.
 pub fn set_physical(address: u64, value: u64) {
-    store(CSSEG_WINDOW + address, value).expect("memory");
+    store(place::base() + address, value).expect("memory");
 }

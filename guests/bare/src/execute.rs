@@ -3,10 +3,10 @@
 use crate::cp0::{self, reg};
 use crate::exception::{catch_at, Frame};
 use crate::instruction::{jr, NOP, SYSCALL};
+use crate::place::physical_address;
 use crate::registers::S0;
 use crate::tlb::{self, Entry, LO_D, LO_V};
 use core::sync::atomic::{AtomicU32, Ordering};
-use disco_abi::CSSEG_WINDOW;
 
 /// The register that holds the way back of code in kernel mode.
 pub(crate) const RETURN_REGISTER: usize = S0 as usize;
@@ -55,8 +55,8 @@ struct Code([AtomicU32; PAIR / 4]);
 static CODE: Code = Code([const { AtomicU32::new(0) }; PAIR / 4]);
 
 extern "C" {
-    fn guest_execute(start: u64, registers: *mut Registers, status: u64);
-    static guest_execute_return: u8;
+    fn bare_execute(start: u64, registers: *mut Registers, status: u64);
+    static bare_execute_return: u8;
 }
 
 /// Address of the code in kernel mode.
@@ -64,20 +64,32 @@ pub fn code_address() -> u64 {
     CODE.0.as_ptr().addr() as u64
 }
 
-fn put(words: &[u32], end: &[u32]) {
+/// Puts `words` and then `end` where the code is.
+pub fn put(words: &[u32], end: &[u32]) {
     assert!(words.len() + end.len() <= CODE.0.len(), "too much code");
     for (place, &word) in CODE.0.iter().zip(words.iter().chain(end)) {
         place.store(word, Ordering::Relaxed);
     }
 }
 
-fn run(start: u64, registers: &mut Registers, mode: u64) -> Option<Frame> {
+/// Goes to `start` with `mode` added to Status, until code in kernel mode comes back by the return
+/// register, or a handler or an exception that none takes [`leave`]s it; that exception.
+pub fn run(start: u64, registers: &mut Registers, mode: u64) -> Option<Frame> {
     let status = reg::STATUS.read() & !cp0::STATUS_KSU_USER;
-    catch_at((&raw const guest_execute_return).addr() as u64, || {
+    catch_at(return_address(), || {
         // SAFETY: `registers` outlives the call. The words only touch what their test means them
-        // to; `guest_execute` keeps the registers that the compiler counts on.
-        unsafe { guest_execute(start, registers, status | mode | cp0::STATUS_EXL) }
+        // to; `bare_execute` keeps the registers that the compiler counts on.
+        unsafe { bare_execute(start, registers, status | mode | cp0::STATUS_EXL) }
     })
+}
+
+fn return_address() -> u64 {
+    (&raw const bare_execute_return).addr() as u64
+}
+
+/// For a handler: ends what [`run`] began when the handler returns.
+pub fn leave(frame: &mut Frame) {
+    frame.leave_to(return_address());
 }
 
 /// Runs `words` in kernel mode; the exception that ended them before their end, if any.
@@ -100,7 +112,7 @@ pub fn user_at(start: u64, registers: &mut Registers) -> Frame {
 
 /// Maps the code for user mode with TLB entry 0, for the current ASID.
 pub fn map_user_code() {
-    let physical = code_address() - CSSEG_WINDOW;
+    let physical = physical_address(CODE.0.as_ptr());
     tlb::write_indexed(0, &user_entry(USER_CODE, physical));
 }
 

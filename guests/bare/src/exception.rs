@@ -1,4 +1,4 @@
-//! The guest's exceptions: recorded, skipped, left, or handled by a test's own function.
+//! Exceptions: recorded, skipped, left, or handled by a test's own function.
 
 use crate::Variable;
 
@@ -59,6 +59,14 @@ pub struct Frame {
     pub bad_instr: u64,
     /// BadInstrP.
     pub bad_instr_p: u64,
+    /// EntryHi.
+    pub entry_hi: u64,
+    /// Context.
+    pub context: u64,
+    /// XContext.
+    pub xcontext: u64,
+    /// ErrorEPC.
+    pub error_epc: u64,
     /// Offset of the vector that it came to.
     pub vector: u64,
 }
@@ -78,6 +86,12 @@ impl Frame {
     pub const fn in_delay_slot(&self) -> bool {
         self.cause >> 31 & 1 != 0
     }
+
+    /// Goes on at `address` in kernel mode.
+    pub(crate) const fn leave_to(&mut self, address: u64) {
+        self.epc = address;
+        self.status = self.status & !(STATUS_KSU | STATUS_ERL) | STATUS_EXL;
+    }
 }
 
 /// What becomes of an exception that the test's own handler does not take.
@@ -91,8 +105,8 @@ enum Plan {
     Leave(u64),
 }
 
-/// A test's own handler: whether the exception was its own, and the guest goes on as it left the
-/// frame.
+/// A test's own handler: whether the exception was its own, and the program goes on as it left
+/// the frame.
 pub type Handler = fn(&mut Frame) -> bool;
 
 static HANDLER: Variable<Option<Handler>> = Variable::new(None);
@@ -101,9 +115,11 @@ static KEPT: Variable<Option<Frame>> = Variable::new(None);
 static BUSY: Variable<bool> = Variable::new(false);
 
 const STATUS_KSU: u64 = 0x18;
+const STATUS_ERL: u64 = 0x04;
+const STATUS_EXL: u64 = 0x02;
 
 #[no_mangle]
-extern "C" fn guest_handle_exception(frame: &mut Frame) {
+extern "C" fn bare_handle_exception(frame: &mut Frame) {
     if BUSY.get() {
         unexpected(frame);
     }
@@ -128,8 +144,7 @@ fn follow_plan(frame: &mut Frame) {
         }
         Plan::Leave(address) => {
             keep(frame);
-            frame.epc = address;
-            frame.status &= !STATUS_KSU;
+            frame.leave_to(address);
         }
     }
 }

@@ -1,0 +1,23 @@
+//! Small programs, one per fact of the CPU, that run natively and as a guest.
+//!
+//! A program prints a record of what it saw, between `begin NAME` and `end NAME`; the host compares
+//! the records of both places.
+#![no_std]
+
+mod cp0;
+mod record;
+mod run;
+mod suite;
+mod traps;
+
+use disco_bare::program;
+use suite::Suite;
+
+program!(main);
+
+fn main() {
+    let mut suite = Suite::new();
+    cp0::programs(&mut suite);
+    traps::programs(&mut suite);
+    suite.done();
+}
