@@ -142,7 +142,7 @@ pub const EBASE_WRITE_GATE: u64 = 1 << 11;
 pub const EBASE_CPU_NUMBER: u64 = 0x3ff;
 
 /// Reads a 32-bit register by number and select: `read32!(12, 0)`. Evaluates to `u32`.
-#[cfg(target_arch = "mips64r6")]
+#[cfg(target_os = "none")]
 #[macro_export]
 macro_rules! read32 {
     ($register:literal, $select:literal) => {{
@@ -163,7 +163,7 @@ macro_rules! read32 {
 }
 
 /// Reads a 64-bit register by number and select: `read64!(14, 0)`. Evaluates to `u64`.
-#[cfg(target_arch = "mips64r6")]
+#[cfg(target_os = "none")]
 #[macro_export]
 macro_rules! read64 {
     ($register:literal, $select:literal) => {{
@@ -185,7 +185,7 @@ macro_rules! read64 {
 
 /// Writes a 32-bit register and waits until later instructions see it: `write32!(12, 0, value)`.
 /// Unsafe: the caller answers for what the register does.
-#[cfg(target_arch = "mips64r6")]
+#[cfg(target_os = "none")]
 #[macro_export]
 macro_rules! write32 {
     ($register:literal, $select:literal, $value:expr) => {
@@ -203,7 +203,7 @@ macro_rules! write32 {
 
 /// Writes a 64-bit register and waits until later instructions see it: `write64!(14, 0, value)`.
 /// Unsafe: the caller answers for what the register does.
-#[cfg(target_arch = "mips64r6")]
+#[cfg(target_os = "none")]
 #[macro_export]
 macro_rules! write64 {
     ($register:literal, $select:literal, $value:expr) => {
@@ -219,10 +219,10 @@ macro_rules! write64 {
     };
 }
 
-#[cfg(target_arch = "mips64r6")]
+#[cfg(target_os = "none")]
 pub use access::*;
 
-#[cfg(target_arch = "mips64r6")]
+#[cfg(target_os = "none")]
 mod access {
     use super::{Cause, Config5, HwrEna, PageGrain, Status, EBASE_CPU_NUMBER, EBASE_WRITE_GATE};
 

@@ -1,13 +1,13 @@
 //! The real CPU and board. Everything that is not plain data compiles for the board only.
 #![no_std]
-#![cfg_attr(target_arch = "mips64r6", feature(asm_experimental_arch))]
+#![cfg_attr(target_os = "none", feature(asm_experimental_arch))]
 
 pub mod board;
 #[macro_use]
 pub mod cp0;
-#[cfg(target_arch = "mips64r6")]
+#[cfg(target_os = "none")]
 pub mod cpu;
-#[cfg(target_arch = "mips64r6")]
+#[cfg(target_os = "none")]
 pub mod fpu;
 pub mod instruction;
 pub mod tlb;

@@ -35,10 +35,10 @@ pub struct Entry {
     pub mask: u32,
 }
 
-#[cfg(target_arch = "mips64r6")]
+#[cfg(target_os = "none")]
 pub use access::*;
 
-#[cfg(target_arch = "mips64r6")]
+#[cfg(target_os = "none")]
 mod access {
     use super::{Entry, ENTRY_HI_INVALID, PROBE_FAILED};
     use crate::cp0;

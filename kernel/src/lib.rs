@@ -6,7 +6,7 @@ pub mod clock;
 pub mod console;
 pub mod events;
 pub mod machine;
-#[cfg(target_arch = "mips64r6")]
+#[cfg(target_os = "none")]
 pub mod monitor;
 pub mod schedule;
 pub mod vm;

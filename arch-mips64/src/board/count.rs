@@ -27,10 +27,10 @@ impl Reading {
     }
 }
 
-#[cfg(target_arch = "mips64r6")]
+#[cfg(target_os = "none")]
 pub use here::follow;
 
-#[cfg(target_arch = "mips64r6")]
+#[cfg(target_os = "none")]
 mod here {
     use super::super::gic;
     use super::Reading;

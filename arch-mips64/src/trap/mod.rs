@@ -4,7 +4,7 @@
 //! has one too), KScratch2 and KScratch3 hold `$k0` and `$k1` inside the vectors.
 
 mod context;
-#[cfg(target_arch = "mips64r6")]
+#[cfg(target_os = "none")]
 mod vectors;
 
 pub use context::{
@@ -12,5 +12,5 @@ pub use context::{
     L2_SLOTS_OFFSET,
 };
 
-#[cfg(target_arch = "mips64r6")]
+#[cfg(target_os = "none")]
 pub use vectors::{enter, set_context, vectors_address};

@@ -69,7 +69,8 @@ const TEST_EXAMPLES: &str = "\
 Examples:
   cargo xtask test
   cargo xtask test --list
-  cargo xtask test disco-kernel::vm wrong-";
+  cargo xtask test disco-kernel::vm wrong-
+  cargo xtask test --big-endian disco-flash";
 
 const CONFORMANCE_EXAMPLES: &str = "\
 The programs are in guests/conformance, the differences that are allowed in
@@ -132,6 +133,12 @@ pub struct TestArgs {
     /// List the tests instead of running them.
     #[arg(long)]
     pub list: bool,
+    /// Run only host tests, compiled for big-endian MIPS, under QEMU's user emulation.
+    ///
+    /// Without a filter, `test` runs them after the host tests. Filters select them only with
+    /// this flag, or if they begin with `big-endian`.
+    #[arg(long)]
+    pub big_endian: bool,
 }
 
 /// Arguments of `conformance`.

@@ -47,7 +47,13 @@ fn act(action: Action, installer: &Installer) -> Result<ExitCode> {
         Action::Flash(args) => write_flash(args, installer)?,
         Action::Run(args) => run(args, installer)?,
         // Its last line is the count: failures were told before, and show in the status.
-        Action::Test(args) => return test::run(&args.filters, args.list, installer),
+        Action::Test(args) => {
+            let selection = test::Selection {
+                filters: args.filters,
+                big_endian: args.big_endian,
+            };
+            return test::run(&selection, args.list, installer);
+        }
         Action::Bench(args) => bench::run(args.json.as_deref(), installer)?,
         Action::Conformance(args) => return conformance::run(&args.filter, installer),
         Action::Sizes => sizes(installer)?,

@@ -3,4 +3,5 @@
 pub mod cache;
 pub mod guests;
 pub mod linux;
+pub mod mips_linux;
 pub mod monitor;

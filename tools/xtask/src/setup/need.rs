@@ -2,6 +2,7 @@
 
 use super::source;
 use super::toolchain::Toolchain;
+use crate::build::mips_linux;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,6 +15,8 @@ const CROSS_ROOT: &str = "/usr/mipsisa64r6-linux-gnuabi64";
 pub enum Need {
     /// QEMU for MIPS.
     Emulator,
+    /// QEMU's user emulation for MIPS.
+    UserEmulator,
     /// A Rust compiler with the source of its library.
     Compiler,
     /// A linker for MIPS.
@@ -39,6 +42,7 @@ impl Need {
     /// Everything.
     pub const ALL: &'static [Self] = &[
         Self::Emulator,
+        Self::UserEmulator,
         Self::Compiler,
         Self::Linker,
         Self::CrossCompiler,
@@ -49,6 +53,13 @@ impl Need {
     ];
     /// To compile for the board.
     pub const MONITOR: &'static [Self] = &[Self::Compiler, Self::Linker];
+    /// To run the host tests on big-endian MIPS.
+    pub const BIG_ENDIAN: &'static [Self] = &[
+        Self::UserEmulator,
+        Self::Compiler,
+        Self::CrossCompiler,
+        Self::CrossLibrary,
+    ];
     /// To build Linux and its user land.
     pub const LINUX: &'static [Self] = &[
         Self::CrossCompiler,
@@ -62,6 +73,7 @@ impl Need {
     pub fn name(self) -> &'static str {
         match self {
             Self::Emulator => "QEMU for MIPS",
+            Self::UserEmulator => "QEMU's user emulation",
             Self::Compiler => "Rust with its library's source",
             Self::Linker => "the linker lld",
             Self::CrossCompiler => "the C compiler for MIPS64 release 6",
@@ -76,9 +88,12 @@ impl Need {
     pub fn purpose(self) -> &'static str {
         match self {
             Self::Emulator => "the board that everything runs on",
+            Self::UserEmulator => "runs the host tests big-endian",
             Self::Compiler => "compiles the monitor and the test guests",
             Self::Linker => "links the monitor and the test guests",
-            Self::CrossCompiler | Self::CrossLibrary => "compiles the Linux guest",
+            Self::CrossCompiler | Self::CrossLibrary => {
+                "compiles the Linux guest, links the big-endian host tests"
+            }
             Self::BuildTools => "builds the Linux guest",
             Self::LinuxSource => "the Linux guest's kernel",
             Self::BusyboxSource => "the Linux guest's user land, fetched without root",
@@ -89,6 +104,7 @@ impl Need {
     pub fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Emulator => &["qemu-system-mips"],
+            Self::UserEmulator => &["qemu-user"],
             Self::Compiler => &["cargo-web", "rust-web-src", "rustc-web"],
             Self::Linker => &["lld"],
             Self::CrossCompiler => &["gcc-mipsisa64r6-linux-gnuabi64"],
@@ -115,10 +131,11 @@ impl Need {
     pub fn found(self) -> Option<String> {
         match self {
             Self::Emulator => version_of(crate::run::qemu::PROGRAM),
+            Self::UserEmulator => version_of(mips_linux::EMULATOR_PROGRAM),
             Self::Compiler => Toolchain::find()
                 .map(|found| format!("{} in {}", found.version, found.sysroot.display())),
             Self::Linker => version_of("ld.lld"),
-            Self::CrossCompiler => version_of("mipsisa64r6-linux-gnuabi64-gcc"),
+            Self::CrossCompiler => version_of(mips_linux::LINKER),
             Self::CrossLibrary => ["lib/libc.a", "include/linux/limits.h"]
                 .iter()
                 .all(|file| Path::new(CROSS_ROOT).join(file).exists())

@@ -1,12 +1,17 @@
-//! Runs the tests that need no machine: those of the crates that compile for the host.
+//! Runs the tests that need no machine: those of the crates that compile for the host, there and
+//! once more on big-endian MIPS under QEMU's user emulation, as the board's CPU has it.
 
+use super::Selection;
+use crate::build::mips_linux;
 use crate::children::{limited, Guarded};
 use crate::paths;
 use crate::process::{self, last_lines};
+use crate::setup::toolchain::Toolchain;
 use anyhow::{bail, Context, Result};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::env;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,14 +20,21 @@ use std::time::{Duration, Instant};
 
 /// How long the tests of one crate may take.
 const LIMIT: Duration = Duration::from_secs(300);
+/// The crates whose tests run big-endian too: all that compile for the host but xtask, which
+/// never runs elsewhere.
+const BIG_ENDIAN_PACKAGES: &[&str] = &["disco-abi", "disco-arch", "disco-flash", "disco-kernel"];
+/// Names of tests on big-endian MIPS begin so.
+pub const BIG_ENDIAN: &str = "big-endian";
 
 /// The compiled tests of one crate.
 pub struct Suite {
-    /// The crate's name.
-    pub package: String,
+    /// The crate's name, behind [`BIG_ENDIAN`] where they run big-endian.
+    pub name: String,
+    /// What stands before the program to run it.
+    emulator: &'static [&'static str],
     program: PathBuf,
     folder: PathBuf,
-    /// Names of its tests, without the crate.
+    /// Names of its tests, without the suite's.
     pub tests: Vec<String>,
 }
 
@@ -38,32 +50,47 @@ pub struct Outcome {
 
 /// Compiles the tests of every host crate.
 pub fn build() -> Result<Vec<Suite>> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command
-        .current_dir(paths::root())
-        .args(["test", "--no-run", "--lib", "--bins", "--tests"]);
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(paths::root()).arg("test");
+    compile(command, "host tests: compile", "host-tests", None)
+}
+
+/// Compiles the same tests, but xtask's own, for big-endian MIPS.
+pub fn build_big_endian(toolchain: &Toolchain) -> Result<Vec<Suite>> {
+    let mut command = mips_linux::cargo(toolchain, "test");
+    for package in BIG_ENDIAN_PACKAGES {
+        command.args(["--package", package]);
+    }
+    let title = "big-endian host tests: compile";
+    compile(command, title, "big-endian-tests", Some(BIG_ENDIAN))
+}
+
+fn compile(
+    mut command: Command,
+    title: &str,
+    log: &str,
+    place: Option<&'static str>,
+) -> Result<Vec<Suite>> {
+    command.args(["--no-run", "--lib", "--bins", "--tests"]);
     command.arg("--message-format=json-render-diagnostics");
-    let messages = paths::logs().join("host-tests.json");
+    let messages = paths::logs().join(format!("{log}.json"));
     fs::create_dir_all(paths::logs())?;
-    process::run_step_to(
-        "host tests: compile",
-        "host-tests",
-        &mut command,
-        Some(&messages),
-    )?;
+    process::run_step_to(title, log, &mut command, Some(&messages))?;
     let messages = fs::read_to_string(&messages)?;
-    let mut suites: Vec<Suite> = messages.lines().filter_map(suite).collect();
+    let mut suites: Vec<Suite> = messages
+        .lines()
+        .filter_map(|line| suite(line, place))
+        .collect();
     for suite in &mut suites {
         suite.tests = suite.list()?;
     }
     suites.retain(|suite| !suite.tests.is_empty());
-    suites.sort_by(|one, other| one.package.cmp(&other.package));
+    suites.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(suites)
 }
 
 /// The suite that one of cargo's messages announces, if it does.
-fn suite(line: &str) -> Option<Suite> {
+fn suite(line: &str, place: Option<&str>) -> Option<Suite> {
     let message: Value = serde_json::from_str(line).ok()?;
     if message["reason"] != "compiler-artifact" || message["profile"]["test"] != true {
         return None;
@@ -71,8 +98,10 @@ fn suite(line: &str) -> Option<Suite> {
     let folder = Path::new(message["manifest_path"].as_str()?)
         .parent()?
         .to_path_buf();
+    let package = message["target"]["name"].as_str()?.replace('_', "-");
     Some(Suite {
-        package: message["target"]["name"].as_str()?.replace('_', "-"),
+        name: place.map_or_else(|| package.clone(), |place| format!("{place}::{package}")),
+        emulator: place.map_or(&[], |_| mips_linux::EMULATOR),
         program: message["executable"].as_str()?.into(),
         folder,
         tests: Vec::new(),
@@ -81,8 +110,14 @@ fn suite(line: &str) -> Option<Suite> {
 
 impl Suite {
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut words = self
+            .emulator
+            .iter()
+            .map(OsStr::new)
+            .chain([self.program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
         command
+            .args(words)
             .current_dir(&self.folder)
             .env("CARGO_MANIFEST_DIR", &self.folder);
         command
@@ -103,14 +138,20 @@ impl Suite {
 
     /// The name by which a person selects a test.
     pub fn full_name(&self, test: &str) -> String {
-        format!("{}::{test}", self.package)
+        format!("{}::{test}", self.name)
+    }
+
+    /// Those of its tests that are selected.
+    pub fn selected(&self, selection: &Selection) -> Vec<String> {
+        let selected = |test: &&String| selection.has(&self.full_name(test));
+        self.tests.iter().filter(selected).cloned().collect()
     }
 
     /// Runs some of its tests.
     pub fn run(&self, tests: &[String]) -> Result<Outcome> {
         let log = paths::target()
             .join("test")
-            .join(format!("host-{}.log", self.package));
+            .join(format!("host-{}.log", self.name.replace("::", "-")));
         fs::create_dir_all(paths::target().join("test"))?;
         let output = File::create(&log)?;
         let mut command = self.command();
@@ -129,7 +170,7 @@ impl Suite {
             if started.elapsed() > LIMIT {
                 bail!(
                     "{}: not done within {seconds} s\n{}",
-                    self.package,
+                    self.name,
                     last_lines(&log, 15)
                 );
             }
@@ -161,7 +202,29 @@ fn passed_tests(log: &str) -> BTreeSet<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::passed_tests;
+    use super::{passed_tests, BIG_ENDIAN_PACKAGES};
+    use crate::paths;
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    #[test]
+    fn every_host_crate_is_tested_big_endian() {
+        let read = |path: &str| {
+            let text = fs::read_to_string(paths::root().join(path)).unwrap();
+            text.parse::<toml::Table>().unwrap()
+        };
+        let members = read("Cargo.toml")["workspace"]["default-members"].clone();
+        let names: BTreeSet<String> = members
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|member| read(&format!("{}/Cargo.toml", member.as_str().unwrap())))
+            .map(|crate_| crate_["package"]["name"].as_str().unwrap().to_owned())
+            .filter(|name| name != "xtask")
+            .collect();
+        let tested = BIG_ENDIAN_PACKAGES.iter().map(|&name| name.to_owned());
+        assert_eq!(names, tested.collect());
+    }
 
     #[test]
     fn what_is_not_ok_has_not_passed() {

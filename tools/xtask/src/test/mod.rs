@@ -42,29 +42,54 @@ impl Tally {
     }
 }
 
-/// Runs the tests whose names contain one of `filters`, or all, or lists them.
-pub fn run(filters: &[String], list: bool, installer: &setup::Installer) -> Result<ExitCode> {
-    let selected = |name: &str| {
+/// Which tests to run.
+pub struct Selection {
+    /// Those whose names contain one of these; all if there is none.
+    pub filters: Vec<String>,
+    /// Only host tests on big-endian MIPS.
+    pub big_endian: bool,
+}
+
+impl Selection {
+    fn has(&self, name: &str) -> bool {
+        let filters = &self.filters;
         filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
-    };
+    }
+
+    /// Whether host tests run here. Whoever names other tests in full need not wait for them to
+    /// compile.
+    fn on_host(&self, boot: &[Test]) -> bool {
+        let other = |filter: &String| {
+            filter.starts_with(host::BIG_ENDIAN) || boot.iter().any(|test| test.name == *filter)
+        };
+        !self.big_endian && (self.filters.is_empty() || !self.filters.iter().all(other))
+    }
+
+    /// Whether they run on big-endian MIPS: if nothing is left out, or if it is asked for.
+    fn on_mips(&self) -> bool {
+        let named = |filter: &String| filter.starts_with(host::BIG_ENDIAN);
+        self.big_endian || self.filters.is_empty() || self.filters.iter().any(named)
+    }
+}
+
+/// Runs the selected tests, or lists them.
+pub fn run(selection: &Selection, list: bool, installer: &setup::Installer) -> Result<ExitCode> {
     let manifest = manifest::load()?;
     let boot: Vec<Test> = manifest
         .iter()
-        .filter(|test| selected(&test.name))
+        .filter(|test| !selection.big_endian && selection.has(&test.name))
         .cloned()
         .collect();
-    // Whoever names boot tests in full need not wait for the host tests to compile.
-    let named = |filter: &String| manifest.iter().any(|test| test.name == *filter);
-    let only_boot = !filters.is_empty() && filters.iter().all(named);
-    let tally = Tally::default();
-    if !only_boot {
-        host_tests(&selected, list, &tally);
-    }
     if list {
-        for test in &boot {
-            println!("{}: {}", test.name, test.about);
-        }
+        list_tests(selection, &manifest, &boot, installer)?;
         return Ok(ExitCode::SUCCESS);
+    }
+    let tally = Tally::default();
+    if selection.on_host(&manifest) {
+        host_tests("disco-", host::build(), selection, &tally);
+    }
+    if selection.on_mips() {
+        host_tests(host::BIG_ENDIAN, big_endian(installer), selection, &tally);
     }
     if !boot.is_empty() {
         boot_tests(&boot, installer, &tally)?;
@@ -73,7 +98,7 @@ pub fn run(filters: &[String], list: bool, installer: &setup::Installer) -> Resu
     if passed + failed == 0 {
         eprintln!(
             "no test matches {}: see cargo xtask test --list",
-            filters.join(" ")
+            selection.filters.join(" ")
         );
     }
     println!("{passed} passed, {failed} failed");
@@ -85,23 +110,51 @@ pub fn run(filters: &[String], list: bool, installer: &setup::Installer) -> Resu
     })
 }
 
-fn host_tests(selected: &dyn Fn(&str) -> bool, list: bool, tally: &Tally) {
-    let suites = match host::build() {
+fn big_endian(installer: &setup::Installer) -> Result<Vec<host::Suite>> {
+    host::build_big_endian(&installer.provide(Need::BIG_ENDIAN)?)
+}
+
+fn list_tests(
+    selection: &Selection,
+    manifest: &[Test],
+    boot: &[Test],
+    installer: &setup::Installer,
+) -> Result<()> {
+    let mut suites = Vec::new();
+    if selection.on_host(manifest) {
+        suites.extend(host::build()?);
+    }
+    // The names of all are the host tests' own: not worth a compiler for another target.
+    let everything = selection.filters.is_empty() && !selection.big_endian;
+    if selection.on_mips() && !everything {
+        suites.extend(big_endian(installer)?);
+    }
+    for suite in &suites {
+        for test in suite.selected(selection) {
+            println!("{}: host test of {}", suite.full_name(&test), suite.name);
+        }
+    }
+    if everything {
+        println!(
+            "{}::...: the same on big-endian MIPS; cargo xtask test --big-endian --list names them",
+            host::BIG_ENDIAN
+        );
+    }
+    for test in boot {
+        println!("{}: {}", test.name, test.about);
+    }
+    Ok(())
+}
+
+/// Runs suites. `all` is a filter that selects them all.
+fn host_tests(all: &str, suites: Result<Vec<host::Suite>>, selection: &Selection, tally: &Tally) {
+    let suites = match suites {
         Ok(suites) => suites,
-        Err(error) => return tally.fail("host-tests", &format!("{error:#}")),
+        Err(error) => return tally.fail(all, &format!("{error:#}")),
     };
     for suite in &suites {
-        let tests: Vec<String> = suite
-            .tests
-            .iter()
-            .filter(|test| selected(&suite.full_name(test)))
-            .cloned()
-            .collect();
-        if list {
-            tests.iter().for_each(|test| {
-                println!("{}: host test of {}", suite.full_name(test), suite.package)
-            });
-        } else if !tests.is_empty() {
+        let tests = suite.selected(selection);
+        if !tests.is_empty() {
             run_suite(suite, &tests, tally);
         }
     }
@@ -114,7 +167,7 @@ fn run_suite(suite: &host::Suite, tests: &[String], tally: &Tally) {
             .for_each(|test| tally.fail(&suite.full_name(test), &format!("{error:#}"))),
         Ok(outcome) => {
             tally.pass(outcome.passed);
-            println!("ok   {}: {} host tests", suite.package, outcome.passed);
+            println!("ok   {}: {} host tests", suite.name, outcome.passed);
             for test in &outcome.failed {
                 let log = paths::shown(&outcome.log);
                 let error = format!(
@@ -181,4 +234,27 @@ fn run_all(tests: &[&Test], at_once: usize, monitor: Option<&monitor::Image>, ta
             });
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Selection;
+
+    #[test]
+    fn big_endian_tests_run_unless_filters_choose_others() {
+        let places = |filters: &[&str], big_endian| {
+            let filters = filters.iter().map(|&filter| filter.to_owned()).collect();
+            let selection = Selection {
+                filters,
+                big_endian,
+            };
+            (selection.on_host(&[]), selection.on_mips())
+        };
+        assert_eq!(places(&[], false), (true, true));
+        assert_eq!(places(&[], true), (false, true));
+        assert_eq!(places(&["disco-flash"], false), (true, false));
+        assert_eq!(places(&["disco-flash"], true), (false, true));
+        assert_eq!(places(&["big-endian::disco-flash"], false), (false, true));
+        assert_eq!(places(&["big-endian", "disco-abi"], false), (true, true));
+    }
 }
