@@ -33,6 +33,10 @@ pub const DESCRIPTION_MAGIC: [u8; 8] = *b"DISCODSC";
 pub const NONE: u32 = u32::MAX;
 /// Most virtual machines a description holds.
 pub const VMS_MAX: usize = 64;
+/// Most virtual CPUs of one virtual machine, and of all together.
+pub const VCPUS_PER_VM: usize = 16;
+/// See [`VCPUS_PER_VM`].
+pub const VCPUS_MAX: usize = 256;
 /// Most files a payload holds.
 pub const FILES_MAX: usize = 64;
 /// Most nodes, and most CPUs (QEMU's Malta refuses more).
@@ -185,6 +189,12 @@ impl<'a> DescriptionView<'a> {
             .map_err(|_| DescriptionError::Short)?;
         let (files, _) = <[File]>::ref_from_prefix_with_elems(rest, file_count)
             .map_err(|_| DescriptionError::Short)?;
+        let vcpus = |vm: &Vm| vm.vcpus.get() as usize;
+        if !vms.iter().all(|vm| (1..=VCPUS_PER_VM).contains(&vcpus(vm)))
+            || vms.iter().map(vcpus).sum::<usize>() > VCPUS_MAX
+        {
+            return Err(DescriptionError::Range);
+        }
         let file_exists = |index: u32| (index as usize) < file_count;
         if !vms.iter().all(|vm| {
             file_exists(vm.kernel.get())

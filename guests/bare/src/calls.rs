@@ -28,6 +28,7 @@ pub fn call(call: Call, arguments: [u64; 4]) -> Result<u64, CallError> {
         -1 => Err(CallError::NoSuchCall),
         -2 => Err(CallError::BadArgument),
         -3 => Err(CallError::BadAddress),
+        -4 => Err(CallError::WrongState),
         value => {
             assert!(value >= 0, "{call:?} gave the unknown error {value}");
             Ok(value as u64)

@@ -4,9 +4,11 @@
 //! `assert!` is a check), handed to [`guest!`]. Exceptions that it does not expect are panics.
 //! It has one virtual CPU.
 #![no_std]
+#![feature(asm_experimental_arch)]
 
 pub mod console;
 pub mod random;
+pub mod siblings;
 pub mod special;
 pub mod time;
 mod verdict;

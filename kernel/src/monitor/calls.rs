@@ -1,13 +1,14 @@
 //! Monitor calls that concern more than the calling virtual CPU.
 
 use super::cpu::Cpu;
-use super::resident::Resident;
+use super::resident::{Resident, ResidentVm};
+use super::siblings::sibling_mask;
 use super::slot::Message;
 use crate::address::GuestPhysical;
 use crate::events::Event;
 use crate::vm::hardware::Hardware;
 use crate::vm::pmap::Pmap;
-use disco_abi::{Call, CallError, ShutdownReason, Verdict, LINE_CONSOLE, MESSAGE_MAX, PAGE_SIZE};
+use disco_abi::{Call, CallError, ShootdownKeys, ShutdownReason, Verdict, MESSAGE_MAX, PAGE_SIZE};
 
 /// Most bytes that one console call moves; a guest calls again for the rest.
 const CONSOLE_MAX: usize = 512;
@@ -25,6 +26,8 @@ pub(super) enum Done {
     },
     /// Another virtual CPU may run.
     Yield,
+    /// The virtual CPU switches itself off.
+    Off,
 }
 
 /// A range of guest-physical memory that was checked to lie within the virtual machine's.
@@ -57,7 +60,7 @@ impl GuestRange {
     /// Calls `each` with every part within one page: its machine address, and which bytes.
     fn parts(
         self,
-        resident: &mut Resident,
+        vm: &ResidentVm,
         cpu: &Cpu,
         mut each: impl FnMut(crate::address::MachineAddress, core::ops::Range<usize>),
     ) -> Result<(), CallError> {
@@ -67,31 +70,26 @@ impl GuestRange {
             let room = (PAGE_SIZE - address.offset_in_page()) as usize;
             let next = self.length.min(done + room);
             let page = address.page();
-            let backed = cpu.populate(resident, page);
-            let machine = resident.pmap.machine_address(address).filter(|_| backed);
+            let backed = cpu.populate(vm, page);
+            let machine = vm.pmap.machine_address(address).filter(|_| backed);
             each(machine.ok_or(CallError::BadAddress)?, done..next);
             done = next;
         }
         Ok(())
     }
 
-    fn read(
-        self,
-        resident: &mut Resident,
-        cpu: &mut Cpu,
-        buffer: &mut [u8],
-    ) -> Result<(), CallError> {
+    fn read(self, vm: &ResidentVm, cpu: &Cpu, buffer: &mut [u8]) -> Result<(), CallError> {
         // SAFETY: interrupts are off, and no other handle is in use here.
         let hardware = unsafe { super::real::RealCpu::here() };
-        self.parts(resident, cpu, |machine, part| {
+        self.parts(vm, cpu, |machine, part| {
             hardware.read(machine, &mut buffer[part])
         })
     }
 
-    fn write(self, resident: &mut Resident, cpu: &mut Cpu, buffer: &[u8]) -> Result<(), CallError> {
+    fn write(self, vm: &ResidentVm, cpu: &Cpu, buffer: &[u8]) -> Result<(), CallError> {
         // SAFETY: as above.
         let mut hardware = unsafe { super::real::RealCpu::here() };
-        self.parts(resident, cpu, |machine, part| {
+        self.parts(vm, cpu, |machine, part| {
             hardware.write(machine, &buffer[part])
         })
     }
@@ -117,32 +115,33 @@ impl Cpu {
         call: Call,
         [first, second, third, _]: [u64; 4],
     ) -> Result<Done, CallError> {
-        let slot = resident.slot;
+        let vm = resident.vm;
+        let slot = vm.slot;
         match call {
             Call::ConsoleWrite => {
-                let range = GuestRange::check(&resident.pmap, first, second, CONSOLE_MAX)?;
+                let range = GuestRange::check(&vm.pmap, first, second, CONSOLE_MAX)?;
                 let mut buffer = [0; CONSOLE_MAX];
-                range.read(resident, self, &mut buffer)?;
+                range.read(vm, self, &mut buffer)?;
                 let bytes = &buffer[..range.length];
                 Ok(Done::Value(self.console_write(slot, bytes) as u64))
             }
             Call::ConsoleRead => {
-                let range = GuestRange::check(&resident.pmap, first, second, CONSOLE_MAX)?;
+                let range = GuestRange::check(&vm.pmap, first, second, CONSOLE_MAX)?;
                 // Before any input is taken that could not be delivered.
-                range.parts(resident, self, |_, _| ())?;
+                range.parts(vm, self, |_, _| ())?;
                 let mut buffer = [0; CONSOLE_MAX];
                 let (count, more) = self.console_read(slot, &mut buffer[..range.length]);
                 GuestRange {
                     length: count,
                     ..range
                 }
-                .write(resident, self, &buffer)?;
-                resident.vcpu.set_line(LINE_CONSOLE, more);
+                .write(vm, self, &buffer)?;
+                self.input_taken(resident, more);
                 Ok(Done::Value(count as u64))
             }
             Call::Shutdown => {
                 let reason = ShutdownReason::from_number(first).ok_or(CallError::BadArgument)?;
-                let message = self.message(resident, second, third)?;
+                let message = self.message(vm, second, third)?;
                 let (reason, restart) = match reason {
                     ShutdownReason::PowerOff => ("poweroff", false),
                     ShutdownReason::Reboot => ("reboot", true),
@@ -167,7 +166,7 @@ impl Cpu {
             Call::Yield => Ok(Done::Yield),
             Call::TestVerdict => {
                 let verdict = Verdict::from_number(first).ok_or(CallError::BadArgument)?;
-                let message = self.message(resident, second, third)?;
+                let message = self.message(vm, second, third)?;
                 let pass = verdict == Verdict::Pass;
                 let event = Event::TestVerdict {
                     pass,
@@ -184,24 +183,27 @@ impl Cpu {
             | Call::TlbFlushPage
             | Call::TlbInsert
             | Call::Context => Ok(Done::Value(0)),
-            Call::CpuStart
-            | Call::CpuStop
-            | Call::CpuState
-            | Call::IpiSend
-            | Call::IpiTake
-            | Call::Shootdown => Err(CallError::NoSuchCall),
+            Call::CpuStart => self.cpu_start(vm, first, second, third),
+            Call::CpuStop => self.cpu_stop(resident),
+            Call::CpuState => self.cpu_state(vm, first),
+            Call::IpiSend => self.ipi_send(vm, first, second),
+            Call::IpiTake => Ok(self.ipi_take(resident)),
+            Call::Shootdown => {
+                let mask = sibling_mask(vm, first)?;
+                let length = size_of::<ShootdownKeys>();
+                let range = GuestRange::check(&vm.pmap, second, length as u64, length)?;
+                let mut keys = [0; size_of::<ShootdownKeys>()];
+                range.read(vm, self, &mut keys)?;
+                self.shootdown(resident, mask, &keys, third);
+                Ok(Done::Value(0))
+            }
         }
     }
 
-    fn message(
-        &mut self,
-        resident: &mut Resident,
-        address: u64,
-        length: u64,
-    ) -> Result<Message, CallError> {
-        let range = GuestRange::check(&resident.pmap, address, length, MESSAGE_MAX)?;
+    fn message(&self, vm: &ResidentVm, address: u64, length: u64) -> Result<Message, CallError> {
+        let range = GuestRange::check(&vm.pmap, address, length, MESSAGE_MAX)?;
         let mut buffer = [0; MESSAGE_MAX];
-        range.read(resident, self, &mut buffer)?;
+        range.read(vm, self, &mut buffer)?;
         Ok(Message::new(&buffer[..range.length]))
     }
 }

@@ -1,8 +1,8 @@
 //! The audit behind the command `check`: each CPU checks what it owns, when it is asked to.
 
 use super::cpu::Cpu;
-use super::resident::Resident;
-use super::slot::Message;
+use super::resident::{Resident, ResidentVm};
+use super::slot::{Message, VmSlot};
 use crate::address::MachinePage;
 use crate::machine::{Audit, Machine, Owner};
 use crate::vm::mapping::linear_offset;
@@ -124,13 +124,19 @@ const fn page_of(lo: u64) -> MachinePage {
     MachinePage((lo & 0x3fff_ffff) >> 8)
 }
 
-impl Resident {
-    fn audit(&self, machine: &Machine, loaded: bool, audit: &mut Audit<Failure>) {
+impl ResidentVm {
+    fn audit(&self, machine: &Machine, audit: &mut Audit<Failure>) {
         let vm = self.slot.id;
         for (guest, page) in self.pmap.iter() {
             let right = machine.owner(page) == Some(Owner::Guest { vm, page: guest });
             audit.check(right, || Failure::Owner(guest.0, page));
         }
+    }
+}
+
+impl Resident {
+    fn audit(&self, machine: &Machine, loaded: bool, audit: &mut Audit<Failure>) {
+        let vm = self.vm.slot.id;
         let own = |page: MachinePage| match machine.owner(page) {
             Some(Owner::Guest { vm: owner, page }) if owner == vm => Some(page),
             _ => None,
@@ -144,7 +150,7 @@ impl Resident {
                 let page = page_of(lo);
                 let guest = own(page);
                 audit.check(guest.is_some(), || Failure::L2Owner(slot.tag, page));
-                let found = guest.is_none_or(|guest| self.pmap.is_recorded(guest, slot.tag));
+                let found = guest.is_none_or(|guest| self.vm.pmap.is_recorded(guest, slot.tag));
                 audit.check(linear || found, || Failure::Backmap(slot.tag));
             }
         }
@@ -175,22 +181,35 @@ impl Cpu {
         self.queue.audit(self.monitor.scheduler, &mut queue);
         result.add(&queue);
         for slot in self.monitor.slots {
-            // The home first: while it is this CPU, only this CPU takes the virtual machine away.
-            if self.monitor.scheduler.home(slot.vcpu()) != Some(self.id) {
-                continue;
-            }
-            let resident = slot.resident();
-            if resident.is_null() {
-                continue;
-            }
-            let mut audit = Audit::new();
-            // SAFETY: its home is this CPU, which does nothing else with it now.
-            let resident_ref = unsafe { &*resident };
-            resident_ref.audit(&self.monitor.machine, resident == self.loaded, &mut audit);
-            result.add(&audit);
+            result.add(&self.audit_vm(slot));
         }
         *place.result.lock() = result;
         place.done.store(asked, Ordering::Release);
+    }
+
+    /// Audits those virtual CPUs of `slot` whose home is this CPU, and with the first that is on
+    /// what all share.
+    fn audit_vm(&self, slot: &'static VmSlot) -> Audit<Failure> {
+        let mut audit = Audit::new();
+        let mut first = true;
+        for vcpu in slot.vcpus() {
+            let Some(home) = self.monitor.scheduler.home(vcpu) else {
+                continue;
+            };
+            // The home first: while it is this CPU, nobody takes the virtual machine away.
+            if home == self.id {
+                let resident = self.monitor.resident(vcpu);
+                // SAFETY: null, or its home is this CPU, which does nothing else with it now.
+                if let Some(vcpu) = unsafe { resident.as_ref() } {
+                    if first {
+                        vcpu.vm.audit(&self.monitor.machine, &mut audit);
+                    }
+                    vcpu.audit(&self.monitor.machine, resident == self.loaded, &mut audit);
+                }
+            }
+            first = false;
+        }
+        audit
     }
 
     /// Audits what the CPUs own: all do their part.

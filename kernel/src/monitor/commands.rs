@@ -1,15 +1,17 @@
 //! What the commands of the prompt do. They run on CPU 0.
 
 use super::check::AuditResult;
-use super::cpu::{Cpu, NOBODY};
-use super::resident::Resident;
-use super::slot::{Message, VmSlot, VmState};
+use super::cpu::Cpu;
+use super::resident::ResidentVm;
+use super::slot::{Ending, Message, VmSlot, VmState};
 use super::Monitor;
 use crate::clock::nanoseconds;
 use crate::console::command::{Command, Format};
 use crate::console::report::{CheckRow, CpuRow, Harmless, MemRow, Row, StatRow, VcpuRow, VmRow};
 use crate::events::Event;
 use crate::machine::{Node, Usage};
+use crate::schedule::VcpuId;
+use crate::vm::vcpu::Vcpu;
 use core::fmt::{self, Write};
 use core::sync::atomic::Ordering;
 use disco_abi::PAGE_SIZE;
@@ -26,13 +28,18 @@ impl Cpu {
             Command::VmInfo(vm, format) => {
                 if let Some(slot) = slot(vm) {
                     self.vm_list(core::slice::from_ref(slot), format);
-                    self.vcpu_row(slot, format);
+                    self.vcpu_rows(slot, format);
                 }
             }
             // The multiplexer's own affair: it has done these itself.
             Command::Help(_) | Command::VmConsole(_) => {}
             Command::VmStop(vm) => {
-                if let Some(slot) = slot(vm).filter(|slot| !monitor.stop(slot)) {
+                let ending = Ending {
+                    reason: "stopped",
+                    message: Message::EMPTY,
+                    restart: false,
+                };
+                if let Some(slot) = slot(vm).filter(|slot| !monitor.stop(slot, ending)) {
                     self.answer(&mut |out| writeln!(out, "{} does not run", slot.name));
                 }
             }
@@ -64,19 +71,19 @@ impl Cpu {
             let state = *slot.state.lock();
             let (word, reason) = match state {
                 VmState::Off => ("off", Message::EMPTY),
-                VmState::Running => ("running", Message::EMPTY),
+                VmState::Running(_) => ("running", Message::EMPTY),
                 VmState::Stopped { reason, message } => ("stopped", described(reason, &message)),
             };
             let row = VmRow {
                 name: slot.name,
                 state: word,
-                vcpus: slot.described.vcpus.get().into(),
+                vcpus: slot.vcpu_count().into(),
                 memory: slot.described.memory.get(),
                 backed: monitor
                     .with_resident(slot, |vm| vm.pmap.iter().count())
                     .unwrap_or(0) as u64
                     * PAGE_SIZE,
-                cpu_ns: nanoseconds(monitor.scheduler.ran(slot.vcpu())),
+                cpu_ns: nanoseconds(slot.vcpus().map(|vcpu| monitor.scheduler.ran(vcpu)).sum()),
                 starts: slot.starts.load(Ordering::Relaxed),
                 reason: reason.bytes(),
             };
@@ -84,31 +91,33 @@ impl Cpu {
         }
     }
 
-    fn vcpu_row(&mut self, slot: &'static VmSlot, format: Format) {
+    fn vcpu_rows(&mut self, slot: &'static VmSlot, format: Format) {
         let monitor = self.monitor;
-        let home = monitor.scheduler.home(slot.vcpu());
-        let running = home
-            .and_then(|cpu| monitor.cpus.get(usize::from(cpu.0))?.get())
-            .is_some_and(|cpu| cpu.running.load(Ordering::Relaxed) == u32::from(slot.vcpu().0));
-        let row = VcpuRow {
-            vm: slot.name,
-            vcpu: 0,
-            state: match home {
-                None => "off",
-                Some(_) if running => "running",
-                Some(_) => "waiting",
-            },
-            cpu: home.map(|cpu| cpu.0.into()),
-            cpu_ns: nanoseconds(monitor.scheduler.ran(slot.vcpu())),
-            pc: monitor
-                .with_resident(slot, |vm| vm.vcpu.context.pc)
-                .unwrap_or(0),
-        };
-        self.rows(format, core::iter::once(row));
+        let rows = slot.vcpus().enumerate().map(|(number, vcpu)| {
+            let home = monitor.scheduler.home(vcpu);
+            let running = home
+                .and_then(|cpu| monitor.cpus.get(usize::from(cpu.0))?.get())
+                .is_some_and(|cpu| cpu.running.load(Ordering::Relaxed) == u32::from(vcpu.0));
+            VcpuRow {
+                vm: slot.name,
+                vcpu: number as u64,
+                state: match home {
+                    None => "off",
+                    Some(_) if running => "running",
+                    Some(_) => "waiting",
+                },
+                cpu: home.map(|cpu| cpu.0.into()),
+                cpu_ns: nanoseconds(monitor.scheduler.ran(vcpu)),
+                pc: monitor
+                    .with_vcpu(slot, number as u16, |vcpu| vcpu.context.pc)
+                    .unwrap_or(0),
+            }
+        });
+        self.rows(format, rows);
     }
 
     fn vm_start(&mut self, slot: &'static VmSlot) {
-        if matches!(*slot.state.lock(), VmState::Running) {
+        if matches!(*slot.state.lock(), VmState::Running(_)) {
             self.answer(&mut |out| writeln!(out, "{} runs already", slot.name));
             return;
         }
@@ -131,15 +140,14 @@ impl Cpu {
                     since => now.saturating_sub(since),
                 };
             let running = cpu.running.load(Ordering::Relaxed);
-            let slot = monitor
-                .slots
-                .get(running as usize)
-                .filter(|_| running != NOBODY);
+            let vcpu = u16::try_from(running).ok().map(VcpuId);
             Some(CpuRow {
                 cpu: number as u64,
                 node: cpu.node.0.into(),
                 code: cpu.code.load(Ordering::Relaxed),
-                running: slot.map(|slot| (slot.name, 0)),
+                running: vcpu
+                    .and_then(|vcpu| monitor.slot_of(vcpu))
+                    .map(|(slot, number)| (slot.name, number.into())),
                 idle_ns: nanoseconds(idle),
                 idle_share: idle.saturating_mul(1000) / now.max(1),
                 switches: cpu.switches.load(Ordering::Relaxed),
@@ -187,10 +195,15 @@ impl Cpu {
             }
         }
         for slot in monitor.slots {
-            let Some(counters) = monitor.with_resident(slot, counters) else {
-                continue;
-            };
-            for (counter, value) in counters {
+            let counters = (0..slot.vcpu_count())
+                .filter_map(|number| monitor.with_vcpu(slot, number, counters))
+                .reduce(|mut sum, more| {
+                    for (sum, more) in sum.iter_mut().zip(more) {
+                        sum.1 += more.1;
+                    }
+                    sum
+                });
+            for (counter, value) in counters.into_iter().flatten() {
                 let row = StatRow {
                     cpu: None,
                     vm: Some(slot.name),
@@ -246,12 +259,20 @@ impl Cpu {
 impl Monitor {
     /// Lets `read` look at a running virtual machine; `None` if it does not run. Its counters
     /// change meanwhile.
-    fn with_resident<T>(&self, slot: &VmSlot, read: impl FnOnce(&Resident) -> T) -> Option<T> {
+    fn with_resident<T>(&self, slot: &VmSlot, read: impl FnOnce(&ResidentVm) -> T) -> Option<T> {
         let _state = slot.state.lock();
-        let resident = slot.resident();
-        // SAFETY: under `state` it stays where it is. Its CPU writes counters and tables while
-        // they are read here: words that are each read once, and shown to a person.
-        (!resident.is_null()).then(|| read(unsafe { &*resident }))
+        // SAFETY: null, or under `state` it stays where it is.
+        unsafe { slot.resident().as_ref() }.map(read)
+    }
+
+    /// Lets `read` look at a virtual CPU of a running virtual machine.
+    fn with_vcpu<T>(&self, slot: &VmSlot, number: u16, read: impl FnOnce(&Vcpu) -> T) -> Option<T> {
+        self.with_resident(slot, |vm| {
+            // SAFETY: it stays where its virtual machine does. Its CPU writes counters and
+            // registers while they are read here: words that are each read once, and shown to a
+            // person.
+            vm.vcpu(number).map(|vcpu| read(unsafe { &(*vcpu).vcpu }))
+        })?
     }
 
     fn mem_row(&self, node: &'static Node) -> MemRow {
@@ -302,10 +323,10 @@ fn described(reason: &str, message: &Message) -> Message {
     text
 }
 
-/// A virtual machine's counters by name.
-fn counters(vm: &Resident) -> [(&'static str, u64); 18] {
-    let fast = vm.vcpu.context.counters;
-    let slow = vm.vcpu.counters;
+/// A virtual CPU's counters by name.
+fn counters(vcpu: &Vcpu) -> [(&'static str, u64); 18] {
+    let fast = vcpu.context.counters;
+    let slow = vcpu.counters;
     [
         ("second-level TLB hits", fast.l2_hits),
         ("linear window hits", fast.linear_hits),

@@ -1,12 +1,14 @@
 //! The serial line and its service. CPU 0 takes its interrupts; whoever writes also sends.
 
 use super::cpu::{Cpu, POSTED_INPUT};
+use super::resident::Resident;
 use super::slot::VmSlot;
 use super::Monitor;
 use crate::clock::{nanoseconds, TICKS_PER_MS};
 use crate::console::mux::View;
 use crate::console::Mux;
 use core::sync::atomic::{AtomicBool, Ordering};
+use disco_abi::LINE_CONSOLE;
 use disco_arch::board::interrupts;
 use disco_arch::board::uart::Uart;
 
@@ -115,7 +117,7 @@ impl Cpu {
         let busy = console.has_output() || !wanted || console.view() != View::Lines;
         drop(console);
         if let Some(slot) = attached.and_then(|vm| monitor.slots.get(vm)) {
-            self.post(slot, POSTED_INPUT);
+            monitor.post(slot.vcpu(0), POSTED_INPUT);
         }
         if let Some(command) = command {
             self.execute(command);
@@ -126,9 +128,13 @@ impl Cpu {
         self.console_due = if busy { now + BUSY } else { u64::MAX };
     }
 
-    fn post(&self, slot: &VmSlot, bits: u64) {
-        if let Some(home) = self.monitor.scheduler.post(slot.vcpu(), bits) {
-            interrupts::send_ipi(usize::from(home.0));
+    /// A virtual CPU has read input; `more` waits. The line is the first virtual CPU's.
+    pub(super) fn input_taken(&self, resident: &mut Resident, more: bool) {
+        let first = resident.vm.slot.vcpu(0);
+        if resident.id == first {
+            resident.vcpu.set_line(LINE_CONSOLE, more);
+        } else if !more {
+            self.monitor.post(first, POSTED_INPUT);
         }
     }
 

@@ -6,8 +6,8 @@
 
 use super::calls::Done;
 use super::real::{self, RealCpu};
-use super::resident::Resident;
-use super::slot::Message;
+use super::resident::{Resident, ResidentVm};
+use super::slot::{Ending, Message, VmSlot};
 use super::Monitor;
 use crate::address::GuestPage;
 use crate::clock::{count_hz, Clock, LOOK_AT_CLOCK, TICKS_PER_MS};
@@ -19,7 +19,7 @@ use crate::vm::trap::Outcome;
 use core::fmt::Write;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use disco_abi::LINE_CONSOLE;
+use disco_abi::{LINE_CONSOLE, LINE_IPI};
 use disco_arch::board::{interrupts, XKPHYS_CACHED};
 use disco_arch::cp0::{self, Cause, Status};
 use disco_arch::cpu;
@@ -36,8 +36,10 @@ const LINES: u32 = Cause::IP2.bits() | Cause::IP3.bits() | Cause::IP7.bits();
 const SOONEST: u64 = 32;
 /// A turn counts what a virtual CPU has run; one that never waits takes a turn so often, in ticks.
 const COUNT_RUN: u64 = 100 * TICKS_PER_MS;
-/// Posted bit for console input, by the number of its line.
+/// Posted bits: console input waits, or does no more; messages of siblings wait.
 pub const POSTED_INPUT: u64 = 1 << LINE_CONSOLE;
+/// See [`POSTED_INPUT`].
+pub const POSTED_IPI: u64 = 1 << LINE_IPI;
 
 /// What a CPU lets the others read, and where they ask it for things.
 #[derive(Debug)]
@@ -170,7 +172,7 @@ impl Cpu {
         self.clock.now(cp0::count())
     }
 
-    fn hardware(&self) -> RealCpu {
+    pub(super) fn hardware(&self) -> RealCpu {
         // SAFETY: interrupts are off in the monitor; callers drop the handle before they ask
         // for another.
         unsafe { RealCpu::here() }
@@ -180,13 +182,14 @@ impl Cpu {
     fn trap(&mut self, entry: Entry) -> *mut GuestContext {
         // SAFETY: traps come from the loaded virtual CPU, which is this CPU's.
         let resident = unsafe { &mut *self.loaded };
+        resident.shared.shootdown.leave();
         let now = self.now();
         let mut hardware = self.hardware();
         let user = resident.vcpu.context.status & u64::from(Status::KSU_USER.bits()) != 0;
         let trap = hardware.trap(entry, user);
         let outcome = resident
             .vcpu
-            .handle_trap(&trap, now, &resident.pmap, &mut hardware);
+            .handle_trap(&trap, now, &resident.vm.pmap, &mut hardware);
         let turn = match outcome {
             Outcome::Resume if self.is_quiet(now) => {
                 self.prepare(resident, now);
@@ -200,18 +203,19 @@ impl Cpu {
                 self.call_done(resident, done)
             }
             Outcome::Populate(page) => {
-                !self.populate(resident, page)
+                !self.populate(resident.vm, page)
                     && self.end(
-                        resident,
+                        resident.vm.slot,
                         "memory",
                         Message::new(b"the machine has no free memory"),
+                        false,
                     )
             }
             Outcome::NoVector(no_vector) => {
                 let mut message = Message::EMPTY;
                 let NoVector { vector, code } = no_vector;
                 let _ = write!(message, "exception {code} at its own vector {vector:#x}");
-                self.end(resident, "fault", message)
+                self.end(resident.vm.slot, "fault", message, false)
             }
         };
         self.next(turn)
@@ -238,10 +242,8 @@ impl Cpu {
                 reason,
                 message,
                 restart,
-            } => {
-                resident.restart = restart;
-                self.end(resident, reason, message)
-            }
+            } => self.end(resident.vm.slot, reason, message, restart),
+            Done::Off => true,
         }
     }
 
@@ -256,22 +258,28 @@ impl Cpu {
         self.queue.wait(self.monitor.scheduler, now, deadline)
     }
 
-    /// Ends the virtual machine of `resident` in the turn that follows.
-    fn end(&mut self, resident: &mut Resident, reason: &'static str, message: Message) -> bool {
-        resident.ending = Some((reason, message));
-        // It is this CPU's: nobody needs to be interrupted.
-        let _ = self.monitor.scheduler.stop(resident.slot.vcpu());
-        true
+    /// Ends the virtual machine of `slot`, of which a virtual CPU runs here: in the turn that
+    /// follows, which is due now.
+    fn end(&self, slot: &VmSlot, reason: &'static str, message: Message, restart: bool) -> bool {
+        let ending = Ending {
+            reason,
+            message,
+            restart,
+        };
+        self.monitor.stop(slot, ending)
     }
 
-    /// Gives `page` of `resident` a machine page if it has none; whether it has one now.
-    pub(super) fn populate(&self, resident: &mut Resident, page: GuestPage) -> bool {
-        if page.0 >= resident.pmap.pages() {
+    /// Gives `page` of `vm` a machine page if it has none; whether it has one now.
+    pub(super) fn populate(&self, vm: &ResidentVm, page: GuestPage) -> bool {
+        if page.0 >= vm.pmap.pages() {
             return false;
         }
-        let vm = resident.slot.id;
+        if vm.pmap.machine_page(page).is_some() {
+            return true;
+        }
+        let _backing = vm.backing.lock();
         self.monitor
-            .populate(vm, self.shared.node, page, &resident.pmap)
+            .populate(vm.slot.id, self.shared.node, page, &vm.pmap)
             .is_ok()
     }
 
@@ -332,11 +340,14 @@ impl Cpu {
 
     /// Brings the loaded virtual CPU to the point of going on at tick `now`.
     fn prepare(&mut self, resident: &mut Resident, now: u64) {
-        let posted = self.monitor.scheduler.take_posted(resident.slot.vcpu());
-        let vcpu = &mut resident.vcpu;
-        if posted & POSTED_INPUT != 0 {
-            vcpu.set_line(LINE_CONSOLE, true);
+        if resident.shared.shootdown.enter() {
+            self.shoot_down(resident);
         }
+        match self.monitor.scheduler.take_posted(resident.id) {
+            0 => {}
+            posted => self.take_lines(resident, posted),
+        }
+        let vcpu = &mut resident.vcpu;
         vcpu.update_lines(now);
         vcpu.deliver_interrupt();
         vcpu.refuse_odd_pc();
@@ -344,6 +355,19 @@ impl Cpu {
         let due = self.until.min(vcpu.next_timer()).min(self.console_due);
         if due != self.timer {
             self.set_timer(due, now);
+        }
+    }
+
+    /// Takes posted lines into the virtual CPU. What they stand for may have been taken already.
+    fn take_lines(&self, resident: &mut Resident, posted: u64) {
+        if posted & POSTED_INPUT != 0 {
+            let vm = resident.vm.slot.id.0.into();
+            let waits = self.monitor.console.lock().guest_input_waiting(vm);
+            resident.vcpu.set_line(LINE_CONSOLE, waits);
+        }
+        if posted & POSTED_IPI != 0 {
+            let messages = resident.shared.messages.load(Ordering::Acquire);
+            resident.vcpu.set_line(LINE_IPI, messages != 0);
         }
     }
 
@@ -386,9 +410,8 @@ impl Cpu {
 
     /// Puts `vcpu` into the real CPU, in the place of what was there.
     fn load(&mut self, vcpu: VcpuId) {
-        let slot = &self.monitor.slots[usize::from(vcpu.0)];
-        let next = slot.resident();
-        if next == self.loaded {
+        let next = self.monitor.resident(vcpu);
+        if next == self.loaded || next.is_null() {
             return;
         }
         unload(&mut self.loaded);
@@ -484,8 +507,7 @@ impl schedule::Local for Local<'_> {
     }
 
     fn leave(&mut self, vcpu: VcpuId) {
-        let slot = self.monitor.slots.get(usize::from(vcpu.0));
-        if slot.is_some_and(|slot| slot.resident() == *self.loaded) {
+        if self.monitor.resident(vcpu) == *self.loaded {
             unload(self.loaded);
         }
     }

@@ -1,7 +1,7 @@
 //! Virtual machines start and end.
 
 use super::resident::StartError;
-use super::slot::{Message, VmSlot, VmState};
+use super::slot::{Ending, Message, Running, VmSlot, VmState};
 use super::Monitor;
 use crate::events::Event;
 use crate::machine::NodeId;
@@ -42,7 +42,7 @@ impl Monitor {
     pub fn start(&'static self, slot: &'static VmSlot, now: u64) -> Result<(), StartError> {
         let node = self.scheduler.least_loaded_node().unwrap_or(NodeId(0));
         let mut state = slot.state.lock();
-        if matches!(*state, VmState::Running) {
+        if matches!(*state, VmState::Running(_)) {
             return Ok(());
         }
         let resident = match self.build(slot, node, now) {
@@ -62,41 +62,66 @@ impl Monitor {
                 return Err(error);
             }
         };
-        slot.set_resident(resident);
+        slot.set_resident(ptr::from_ref(resident).cast_mut());
         slot.starts.fetch_add(1, Ordering::Relaxed);
-        *state = VmState::Running;
+        *state = VmState::Running(Running {
+            on: 1,
+            ending: None,
+        });
         self.event(Event::VmStarted, now, Some(slot));
-        let cpu = self.scheduler.place(node).unwrap_or(CpuId(0));
-        if self.scheduler.start(slot.vcpu(), cpu) {
-            interrupts::send_ipi(usize::from(cpu.0));
-        }
+        self.start_vcpu(slot, 0, node);
         Ok(())
     }
 
-    /// Asks for a running virtual machine to be ended; whether it runs.
-    pub fn stop(&self, slot: &VmSlot) -> bool {
-        match self.scheduler.stop(slot.vcpu()) {
-            Some(cpu) => {
-                interrupts::send_ipi(usize::from(cpu.0));
-                true
-            }
-            None => false,
+    /// Starts virtual CPU `number` of `slot`, which has been reset, on a CPU of `node` or nearby;
+    /// whether it was off. Under the slot's state.
+    pub(super) fn start_vcpu(&self, slot: &VmSlot, number: u16, node: NodeId) -> bool {
+        let cpu = self.scheduler.place(node).unwrap_or(CpuId(0));
+        let started = self.scheduler.start(slot.vcpu(number), cpu);
+        if started {
+            interrupts::send_ipi(usize::from(cpu.0));
         }
+        started
     }
 
-    /// Clears away a virtual machine whose virtual CPU is off, on the CPU that was its home.
+    /// Asks for a running virtual machine to be ended; whether it runs. Of several reasons the
+    /// first counts.
+    pub fn stop(&self, slot: &VmSlot, ending: Ending) -> bool {
+        let mut state = slot.state.lock();
+        let VmState::Running(running) = &mut *state else {
+            return false;
+        };
+        running.ending.get_or_insert(ending);
+        for vcpu in slot.vcpus() {
+            if let Some(cpu) = self.scheduler.stop(vcpu) {
+                interrupts::send_ipi(usize::from(cpu.0));
+            }
+        }
+        true
+    }
+
+    /// Virtual CPU `vcpu` is off, says the CPU that was its home. The last one of a virtual
+    /// machine that ends clears it away.
     pub fn finish(&'static self, vcpu: VcpuId, now: u64) {
-        let Some(slot) = self.slots.get(usize::from(vcpu.0)) else {
+        let Some((slot, _)) = self.slot_of(vcpu) else {
             return;
         };
         let mut state = slot.state.lock();
-        let resident = slot.resident();
-        if resident.is_null() {
+        let VmState::Running(Running {
+            ending: Some(ending),
+            ..
+        }) = *state
+        else {
+            return;
+        };
+        if slot.vcpus().any(|vcpu| self.scheduler.home(vcpu).is_some()) {
             return;
         }
-        // SAFETY: the scheduler has switched it off here, and `state` keeps readers away.
-        let (ending, restart) = unsafe { ((*resident).ending, (*resident).restart) };
-        let (reason, message) = ending.unwrap_or(("stopped", Message::EMPTY));
+        let Ending {
+            reason,
+            message,
+            restart,
+        } = ending;
         slot.set_resident(ptr::null_mut());
         self.machine.reclaim(slot.id);
         *state = VmState::Stopped { reason, message };

@@ -9,8 +9,10 @@ pub mod commands;
 pub mod console;
 pub mod cpu;
 pub mod lifecycle;
+pub mod load;
 pub mod real;
 pub mod resident;
+pub mod siblings;
 pub mod slot;
 
 use crate::address::MachinePage;
@@ -19,7 +21,7 @@ use crate::console::{GuestConsole, Mux};
 use crate::events::Event;
 use crate::machine::layout::{MachineLayout, Range};
 use crate::machine::{bitmap_words, Entry, Machine, Node, NodeId, PageRange, VmId};
-use crate::schedule::{Mailbox, Scheduler};
+use crate::schedule::{Mailbox, Scheduler, VcpuId};
 use crate::vm::identity::Identity;
 use core::fmt::{self, Write};
 use core::{array, mem, slice};
@@ -182,10 +184,13 @@ fn attached_at_boot(handover: &Handover) -> Option<usize> {
 fn make_slots(handover: &Handover, carver: &mut Carver) -> &'static [VmSlot] {
     let vms = handover.description.vms;
     let place = carver.take::<VmSlot>(0, vms.len().min(VMS_MAX));
+    let mut first = VcpuId(0);
     for (number, described) in vms.iter().enumerate().take(VMS_MAX) {
-        let id = VmId(number as u16);
+        let slot = VmSlot::new(VmId(number as u16), described, first);
+        // Together no more than `VCPUS_MAX`: `DescriptionView::parse` has seen to that.
+        first.0 += slot.vcpu_count();
         // SAFETY: `take` returned room for as many slots.
-        unsafe { place.add(number).write(VmSlot::new(id, described)) };
+        unsafe { place.add(number).write(slot) };
     }
     // SAFETY: all were written.
     unsafe { slice::from_raw_parts(place, vms.len().min(VMS_MAX)) }
@@ -294,6 +299,13 @@ impl Monitor {
         let mut line = EventLine(self.events.lock());
         // A serial line takes everything: writing cannot fail.
         let _ = event.write(nanoseconds(now), vm.map(|slot| slot.name), &mut line);
+    }
+
+    /// The virtual machine that `vcpu` belongs to, and which of its virtual CPUs it is.
+    pub fn slot_of(&self, vcpu: VcpuId) -> Option<(&'static VmSlot, u16)> {
+        let behind = self.slots.partition_point(|slot| slot.vcpu(0) <= vcpu);
+        let slot = self.slots.get(behind.checked_sub(1)?)?;
+        Some((slot, slot.number_of(vcpu)?))
     }
 
     /// Nanoseconds since 1970 at tick `now`.

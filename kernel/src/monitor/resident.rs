@@ -1,41 +1,71 @@
-//! A virtual machine in memory: its virtual CPU and its tables, built and torn down.
+//! A virtual machine in memory: its virtual CPUs and its tables, built and torn down.
 
-use super::real::{self, RealMemory};
-use super::slot::{Message, VmSlot};
+use super::real::RealMemory;
+use super::slot::VmSlot;
 use super::Monitor;
-use crate::address::{GuestPage, GuestPhysical, MachinePage};
-use crate::clock::count_hz;
+use crate::address::{GuestPage, MachinePage};
 use crate::machine::{NoMemory, NodeId, PageRange, RunSize, VmId};
+use crate::schedule::VcpuId;
 use crate::vm::hardware::FpuRegisters;
 use crate::vm::l2tlb::Granule;
-use crate::vm::loader::{self, GuestMemory, Image, LoadError};
+use crate::vm::loader::LoadError;
 use crate::vm::pmap::{Pmap, PmapEntry, LINEAR_PIECE};
+use crate::vm::shootdown::ShootdownBox;
 use crate::vm::special::SpecialPage;
 use crate::vm::vcpu::{Registers, Vcpu, VcpuCounters};
 use crate::vm::vtlb::VirtualTlb;
-use core::{fmt, mem, slice};
-use disco_abi::{BOOT_INFO_GUEST_PHYSICAL, BOOT_MAGIC, CSSEG_WINDOW, CSSEG_WINDOW_SIZE, PAGE_SIZE};
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use core::{fmt, mem, ptr, slice};
+use disco_abi::{
+    BOOT_INFO_GUEST_PHYSICAL, BOOT_MAGIC, CSSEG_WINDOW, CSSEG_WINDOW_SIZE, PAGE_SIZE, VCPUS_PER_VM,
+};
 use disco_arch::trap::{GuestContext, LinearEntry};
-use disco_flash::{text, NONE};
+use disco_flash::CPUS_MAX;
+use spin::Mutex;
 
-/// A running virtual machine. It lies in memory of the node where it was started; its home CPU
-/// owns it.
+/// A running virtual machine: what its virtual CPUs share. It lies in memory of the node where it
+/// was started.
+pub struct ResidentVm {
+    /// Its slot.
+    pub slot: &'static VmSlot,
+    /// The physical-to-machine map.
+    pub pmap: Pmap<'static>,
+    /// Held while guest-physical pages get machine pages. Taken before a node's lock.
+    pub backing: Mutex<()>,
+    /// Its virtual CPUs: null behind the last. Constant once it runs.
+    vcpus: [AtomicPtr<Resident>; VCPUS_PER_VM],
+    /// What siblings write for each of them.
+    shared: [VcpuShared; VCPUS_PER_VM],
+}
+
+/// What the virtual CPUs of a virtual machine write for one of them.
+#[derive(Debug)]
+#[repr(align(64))]
+pub struct VcpuShared {
+    /// Messages that `IpiTake` takes.
+    pub messages: AtomicU64,
+    /// Translations that it is to forget.
+    pub shootdown: ShootdownBox,
+}
+
+/// A virtual CPU in memory. Its home CPU owns it; while it is off, whoever holds its slot's state.
 #[repr(C)]
 pub struct Resident {
     /// The virtual CPU: first, so that the vectors' context has this structure's address.
     pub vcpu: Vcpu<'static>,
-    /// The physical-to-machine map.
-    pub pmap: Pmap<'static>,
-    /// Its slot.
-    pub slot: &'static VmSlot,
+    /// Its virtual machine.
+    pub vm: &'static ResidentVm,
+    /// Its number for the scheduler.
+    pub id: VcpuId,
+    /// What its siblings write for it.
+    pub shared: &'static VcpuShared,
     /// The page behind the special page.
     pub special_page: MachinePage,
-    /// Why it ends, once that is known; else it was asked to.
-    pub ending: Option<(&'static str, Message)>,
-    /// It starts again when it has ended.
-    pub restart: bool,
+    /// The node of its memory.
+    pub node: NodeId,
 }
 
+const _: () = assert!(VCPUS_PER_VM == disco_flash::VCPUS_PER_VM);
 // The vectors look for the second-level TLB behind the context, at a multiple of 16 KiB.
 const _: () = assert!(mem::offset_of!(Resident, vcpu) == 0 && PAGE_SIZE.is_multiple_of(16 << 10));
 
@@ -65,16 +95,6 @@ impl fmt::Display for StartError {
     }
 }
 
-/// Bytes of the pmap and of the linear table of a virtual machine with so many bytes of memory.
-const fn table_bytes(memory: u64) -> (u64, u64) {
-    let pages = memory / PAGE_SIZE;
-    let pieces = memory / LINEAR_PIECE;
-    (
-        pages * mem::size_of::<PmapEntry>() as u64,
-        pieces * mem::size_of::<LinearEntry>() as u64,
-    )
-}
-
 impl Monitor {
     /// Zeroed pages for the monitor's own use on behalf of `vm`: at least `bytes`.
     fn service_pages(&self, vm: VmId, node: NodeId, bytes: u64) -> Result<PageRange, NoMemory> {
@@ -83,7 +103,8 @@ impl Monitor {
         Ok(self.machine.give_to_service(pages, vm))
     }
 
-    /// Builds the virtual machine of `slot` with memory of `node` and nearby. `now` in ticks.
+    /// Builds the virtual machine of `slot` with memory of `node` and nearby, its first virtual CPU
+    /// at the guest's entry at tick `now`.
     ///
     /// # Errors
     /// Not enough memory, or the guest cannot be loaded; nothing is kept.
@@ -92,7 +113,7 @@ impl Monitor {
         slot: &'static VmSlot,
         node: NodeId,
         now: u64,
-    ) -> Result<&'static mut Resident, StartError> {
+    ) -> Result<&'static ResidentVm, StartError> {
         let built = self.try_build(slot, node, now);
         if built.is_err() {
             self.machine.reclaim(slot.id);
@@ -105,118 +126,145 @@ impl Monitor {
         slot: &'static VmSlot,
         node: NodeId,
         now: u64,
-    ) -> Result<&'static mut Resident, StartError> {
-        let vm = slot.id;
+    ) -> Result<&'static ResidentVm, StartError> {
         let memory = slot.described.memory.get() & !(LINEAR_PIECE - 1);
-        let (pmap_bytes, linear_bytes) = table_bytes(memory);
-        let home = self.service_pages(vm, node, mem::size_of::<Resident>() as u64)?;
-        let special = self.service_pages(vm, node, PAGE_SIZE)?;
-        let entries = self.service_pages(vm, node, pmap_bytes)?;
-        let linear = self.service_pages(vm, node, linear_bytes)?;
-        // SAFETY: the pages were just allocated for this virtual machine and are zeroed, which
-        // is a valid `PmapEntry` and `LinearEntry`; they live until it is torn down.
-        let (entries, linear) = unsafe {
-            (
-                slice::from_raw_parts(
-                    RealMemory::bytes(entries).as_ptr().cast::<PmapEntry>(),
-                    (memory / PAGE_SIZE) as usize,
-                ),
-                slice::from_raw_parts(
-                    RealMemory::bytes(linear).as_ptr().cast::<LinearEntry>(),
-                    (memory / LINEAR_PIECE) as usize,
-                ),
+        let vm = self.place_tables(slot, node, memory)?;
+        for (vcpu, number) in vm.vcpus.iter().zip(0..slot.vcpu_count()) {
+            let place = self.place_vcpu(vm, number, node)?;
+            vcpu.store(place, Ordering::Relaxed);
+        }
+        if !self.overcommit {
+            self.back_all(vm, node)?;
+        }
+        let entry = self.load_guest(slot, node, memory, &vm.pmap)?;
+        if let Some(first) = vm.vcpu(0) {
+            // SAFETY: it was placed just now, and nothing runs yet.
+            let first = unsafe { &mut *first };
+            first.reset(entry, CSSEG_WINDOW + BOOT_INFO_GUEST_PHYSICAL, now);
+        }
+        Ok(vm)
+    }
+
+    /// What the virtual CPUs of `slot` share, as yet without them.
+    fn place_tables(
+        &self,
+        slot: &'static VmSlot,
+        node: NodeId,
+        memory: u64,
+    ) -> Result<&'static ResidentVm, NoMemory> {
+        const HEAD: usize = mem::size_of::<ResidentVm>();
+        let (pages, pieces) = (memory / PAGE_SIZE, memory / LINEAR_PIECE);
+        let pmap_bytes = pages * mem::size_of::<PmapEntry>() as u64;
+        let linear_bytes = pieces * mem::size_of::<LinearEntry>() as u64;
+        let entries = self.service_pages(slot.id, node, pmap_bytes)?;
+        let head = self.service_pages(slot.id, node, HEAD as u64 + linear_bytes)?;
+        // SAFETY: the pages were just allocated for this virtual machine, live until it is torn
+        // down, and are zeroed, which is a valid `PmapEntry` and `LinearEntry`.
+        let (entries, head) = unsafe { (RealMemory::bytes(entries), RealMemory::bytes(head)) };
+        let linear = head[HEAD..].as_ptr().cast::<LinearEntry>();
+        // SAFETY: as above; the sizes are those that were asked for, and `HEAD` is a multiple of
+        // a cache line.
+        let pmap = unsafe {
+            Pmap::new(
+                slice::from_raw_parts(entries.as_ptr().cast(), pages as usize),
+                slice::from_raw_parts(linear, pieces as usize),
             )
         };
-        let pmap = Pmap::new(entries, linear);
-        if !self.overcommit {
-            self.machine.back(
-                vm,
-                (GuestPage(0), memory / PAGE_SIZE),
-                node,
-                &RealMemory,
-                |first, run| {
-                    for (offset, page) in run.pages().enumerate() {
-                        pmap.back(GuestPage(first.0 + offset as u64), page);
-                    }
-                },
-            )?;
-            pmap.build_linear_table();
+        let place = head.as_mut_ptr().cast::<ResidentVm>();
+        // SAFETY: as above; the reference is made of what was written.
+        unsafe {
+            place.write(ResidentVm {
+                slot,
+                pmap,
+                backing: Mutex::new(()),
+                vcpus: [const { AtomicPtr::new(ptr::null_mut()) }; VCPUS_PER_VM],
+                shared: [const { VcpuShared::new() }; VCPUS_PER_VM],
+            });
+            Ok(&*place)
         }
-        let entry = self.load_guest(slot, node, memory, &pmap)?;
-        // SAFETY: as above; a zeroed page is a valid `SpecialPage`.
-        let special_page = unsafe { &*RealMemory::bytes(special).as_ptr().cast::<SpecialPage>() };
-        let place = {
-            // SAFETY: as above.
-            unsafe { RealMemory::bytes(home).as_mut_ptr().cast::<Resident>() }
+    }
+
+    /// Virtual CPU `number` of `vm`, which has yet to be reset.
+    fn place_vcpu(
+        &self,
+        vm: &'static ResidentVm,
+        number: u16,
+        near: NodeId,
+    ) -> Result<*mut Resident, NoMemory> {
+        let slot = vm.slot;
+        let node = self.node_of_sibling(near, number);
+        let bytes = mem::size_of::<Resident>() as u64;
+        let home = self.service_pages(slot.id, node, bytes)?;
+        let special = self.service_pages(slot.id, node, PAGE_SIZE)?;
+        // SAFETY: pages that were just allocated for this virtual machine, zeroed; a page of
+        // zeros is a valid `SpecialPage`.
+        let (place, special_page) = unsafe {
+            (
+                RealMemory::bytes(home).as_mut_ptr().cast::<Resident>(),
+                &*RealMemory::bytes(special).as_ptr().cast::<SpecialPage>(),
+            )
         };
         // SAFETY: the pages are large enough, aligned, zeroed and nobody else's. Every field is
-        // written before the reference is made, but for the second-level TLB: no stack has room
-        // for it, and zeros are a valid one, which `set_granule` empties.
-        let resident = unsafe {
+        // written before a reference to it is made, but for the second-level TLB: no stack has
+        // room for it, and zeros are a valid one, which `reset` empties.
+        unsafe {
             let vcpu = &raw mut (*place).vcpu;
             (&raw mut (*vcpu).context).write(GuestContext::new());
             (&raw mut (*vcpu).special).write(special_page);
             (&raw mut (*vcpu).registers).write(Registers::default());
             (&raw mut (*vcpu).identity).write(self.identity);
             (&raw mut (*vcpu).tlb).write(VirtualTlb::new());
-            (&raw mut (*vcpu).fpu).write(FpuRegisters {
-                fpr: [0; 32],
-                fcsr: 0,
-            });
+            (&raw mut (*vcpu).fpu).write(FpuRegisters::ZERO);
             (&raw mut (*vcpu).counters).write(VcpuCounters::default());
-            (&raw mut (*place).pmap).write(pmap);
-            (&raw mut (*place).slot).write(slot);
+            (&raw mut (*vcpu).number).write(number.into());
+            (&raw mut (*place).vm).write(vm);
+            (&raw mut (*place).id).write(slot.vcpu(number));
+            (&raw mut (*place).shared).write(&vm.shared[usize::from(number)]);
             (&raw mut (*place).special_page).write(special.first);
-            (&raw mut (*place).ending).write(None);
-            &mut *place
-        };
-        resident.vcpu.l2.set_granule(Granule::Page);
-        resident.reset(entry, memory, now);
-        Ok(resident)
-    }
-
-    fn load_guest(
-        &'static self,
-        slot: &'static VmSlot,
-        node: NodeId,
-        memory: u64,
-        pmap: &Pmap<'static>,
-    ) -> Result<u64, StartError> {
-        let file = |index: u32| match self.description.files.get(index as usize) {
-            Some(file) => {
-                let start = file.offset.get() as usize;
-                self.payload
-                    .get(start..start + file.len.get() as usize)
-                    .unwrap_or(&[])
-            }
-            None => &[],
-        };
-        let described = slot.described;
-        let initrd = described.initrd.get();
-        let image = Image {
-            name: slot.name,
-            kernel: file(described.kernel.get()),
-            initrd: if initrd == NONE { &[] } else { file(initrd) },
-            command_line: text(&described.command_line),
-            vcpus: 1,
-            count_hz: count_hz(),
-        };
-        let mut target = Loading {
-            monitor: self,
-            vm: slot.id,
-            node,
-            memory,
-            pmap,
-            short: false,
-        };
-        let entry = loader::load(&image, &mut target).map_err(StartError::Load)?;
-        if target.short {
-            return Err(StartError::NoMemory);
+            (&raw mut (*place).node).write(node);
         }
-        Ok(entry)
+        Ok(place)
     }
 
-    /// Gives guest page `page` a machine page if it has none, and the 2 MiB around it too.
+    /// The node for the memory of virtual CPU `number` of a virtual machine at `near`: siblings
+    /// are spread over the CPUs, the nearest first.
+    fn node_of_sibling(&self, near: NodeId, number: u16) -> NodeId {
+        let cpus = self.layout.cpus();
+        let mut nodes = [NodeId(0); CPUS_MAX];
+        for (node, cpu) in nodes.iter_mut().zip(cpus) {
+            *node = NodeId(cpu.node as u8);
+        }
+        let nodes = &mut nodes[..cpus.len()];
+        nodes.sort_unstable_by_key(|node| (node.0.abs_diff(near.0), node.0));
+        nodes[usize::from(number) % nodes.len()]
+    }
+
+    /// Gives all of the guest-physical memory machine pages.
+    fn back_all(&self, vm: &ResidentVm, node: NodeId) -> Result<(), NoMemory> {
+        let range = (GuestPage(0), vm.pmap.pages());
+        self.back(vm.slot.id, range, node, &vm.pmap)?;
+        vm.pmap.build_linear_table();
+        Ok(())
+    }
+
+    /// Gives guest pages, the first and how many, machine pages.
+    fn back(
+        &self,
+        vm: VmId,
+        range: (GuestPage, u64),
+        node: NodeId,
+        pmap: &Pmap,
+    ) -> Result<(), NoMemory> {
+        self.machine
+            .back(vm, range, node, &RealMemory, |first, run| {
+                for (offset, page) in run.pages().enumerate() {
+                    pmap.back(GuestPage(first.0 + offset as u64), page);
+                }
+            })
+    }
+
+    /// Gives guest page `page` a machine page if it has none, and the 2 MiB around it too. Under
+    /// the backing lock, if the virtual machine runs.
     ///
     /// # Errors
     /// The machine has no free memory.
@@ -239,71 +287,58 @@ impl Monitor {
         } else {
             (first, PAGES)
         };
-        self.machine
-            .back(vm, range, node, &RealMemory, |first, run| {
-                for (offset, page) in run.pages().enumerate() {
-                    pmap.back(GuestPage(first.0 + offset as u64), page);
-                }
-            })?;
+        self.back(vm, range, node, pmap)?;
         pmap.build_linear_piece(first);
         Ok(())
     }
 }
 
+impl VcpuShared {
+    const fn new() -> Self {
+        Self {
+            messages: AtomicU64::new(0),
+            shootdown: ShootdownBox::new(),
+        }
+    }
+}
+
+impl ResidentVm {
+    /// One of its virtual CPUs; `None` if it has not so many. Who may touch it: see [`Resident`].
+    pub fn vcpu(&self, number: u16) -> Option<*mut Resident> {
+        let vcpu = self.vcpus.get(usize::from(number))?.load(Ordering::Relaxed);
+        (!vcpu.is_null()).then_some(vcpu)
+    }
+
+    /// What siblings write for virtual CPU `number`.
+    pub fn shared(&self, number: u16) -> Option<&VcpuShared> {
+        self.shared.get(usize::from(number))
+    }
+}
+
 impl Resident {
-    /// The state that `docs/virtual-machine.md` promises at an ELF guest's entry.
-    fn reset(&mut self, entry: u64, memory: u64, now: u64) {
+    /// The state that `docs/virtual-machine.md` promises at an ELF guest's entry, at `pc` with
+    /// `argument` in `$a0`. It keeps what it has counted.
+    pub fn reset(&mut self, pc: u64, argument: u64, now: u64) {
         const A0: usize = 4;
         const A1: usize = 5;
+        let memory = self.vm.pmap.pages() * PAGE_SIZE;
         let vcpu = &mut self.vcpu;
-        vcpu.reset(entry, now);
-        vcpu.context.special = core::ptr::from_ref(vcpu.special) as u64;
-        (vcpu.context.linear_base, vcpu.context.linear_count) = self.pmap.linear_table();
-        let reach = CSSEG_WINDOW_SIZE.min(memory) / LINEAR_PIECE;
-        vcpu.context.csseg_count = reach;
-        vcpu.context.gpr[A0] = CSSEG_WINDOW + BOOT_INFO_GUEST_PHYSICAL;
+        let counters = vcpu.context.counters;
+        vcpu.context = GuestContext::new();
+        vcpu.context.counters = counters;
+        vcpu.registers = Registers::default();
+        vcpu.tlb = VirtualTlb::new();
+        vcpu.fpu = FpuRegisters::ZERO;
+        vcpu.lines = 0;
+        vcpu.l2.set_granule(Granule::Page);
+        vcpu.special.clear();
+        vcpu.reset(pc, now);
+        vcpu.context.special = ptr::from_ref(vcpu.special) as u64;
+        (vcpu.context.linear_base, vcpu.context.linear_count) = self.vm.pmap.linear_table();
+        vcpu.context.csseg_count = CSSEG_WINDOW_SIZE.min(memory) / LINEAR_PIECE;
+        vcpu.context.gpr[A0] = argument;
         vcpu.context.gpr[A1] = BOOT_MAGIC;
-    }
-}
-
-/// Memory of a virtual machine while its guest is loaded.
-struct Loading<'a> {
-    monitor: &'static Monitor,
-    vm: VmId,
-    node: NodeId,
-    memory: u64,
-    pmap: &'a Pmap<'static>,
-    /// A page could not be had.
-    short: bool,
-}
-
-impl GuestMemory for Loading<'_> {
-    fn bytes(&self) -> u64 {
-        self.memory
-    }
-
-    fn write(&mut self, mut address: GuestPhysical, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let room = (PAGE_SIZE - address.offset_in_page()) as usize;
-            let (now, later) = bytes.split_at(room.min(bytes.len()));
-            let page = address.page();
-            if self
-                .monitor
-                .populate(self.vm, self.node, page, self.pmap)
-                .is_err()
-            {
-                self.short = true;
-                return;
-            }
-            if let Some(machine) = self.pmap.machine_page(page) {
-                let start = address.offset_in_page() as usize;
-                // SAFETY: the page is the virtual machine's, which does not run yet.
-                let page = unsafe { RealMemory::bytes(PageRange::new(machine, 1)) };
-                page[start..][..now.len()].copy_from_slice(now);
-                real::publish(&page[start..][..now.len()]);
-            }
-            address = GuestPhysical(address.0 + now.len() as u64);
-            bytes = later;
-        }
+        self.shared.messages.store(0, Ordering::Relaxed);
+        let _ = self.shared.shootdown.take();
     }
 }

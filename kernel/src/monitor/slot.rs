@@ -1,6 +1,6 @@
 //! The virtual machines of the description: one slot each, whether it runs or not.
 
-use super::resident::Resident;
+use super::resident::ResidentVm;
 use crate::machine::VmId;
 use crate::schedule::VcpuId;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -46,13 +46,33 @@ impl core::fmt::Write for Message {
     }
 }
 
+/// Why a virtual machine ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// The monitor's word for it.
+    pub reason: &'static str,
+    /// More about it.
+    pub message: Message,
+    /// It starts again when it has ended.
+    pub restart: bool,
+}
+
+/// What is known of a virtual machine that runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Running {
+    /// A bit for each virtual CPU that is on and was not asked to switch itself off.
+    pub on: u16,
+    /// Why it ends, if it does: its virtual CPUs are being switched off.
+    pub ending: Option<Ending>,
+}
+
 /// Whether a virtual machine runs.
 #[derive(Clone, Copy, Debug)]
 pub enum VmState {
     /// Not started since boot.
     Off,
     /// It runs; [`VmSlot::resident`] is not null.
-    Running,
+    Running(Running),
     /// It has ended.
     Stopped {
         /// The monitor's word for why.
@@ -71,40 +91,60 @@ pub struct VmSlot {
     pub name: &'static str,
     /// What the description says.
     pub described: &'static Described,
-    /// Guards starting and ending, and keeps [`VmSlot::resident`] from going away while somebody
-    /// reads statistics through it. Taken before a node's and the console's lock.
+    /// The first of its virtual CPUs for the scheduler; the others follow.
+    first: VcpuId,
+    /// Guards starting and ending of it and of its virtual CPUs, and keeps [`VmSlot::resident`]
+    /// from going away while somebody reads statistics through it. Taken before a node's and the
+    /// console's lock.
     pub state: Mutex<VmState>,
-    /// The running virtual CPU with its tables. Written by its home CPU under `state`.
-    resident: AtomicPtr<Resident>,
+    /// The virtual machine in memory. Written under `state`.
+    resident: AtomicPtr<ResidentVm>,
     /// How often it was started.
     pub starts: AtomicU64,
 }
 
 impl VmSlot {
     /// A slot that does not run.
-    pub fn new(id: VmId, described: &'static Described) -> Self {
+    pub fn new(id: VmId, described: &'static Described, first: VcpuId) -> Self {
         Self {
             id,
             name: text(&described.name),
             described,
+            first,
             state: Mutex::new(VmState::Off),
             resident: AtomicPtr::new(core::ptr::null_mut()),
             starts: AtomicU64::new(0),
         }
     }
 
-    /// The running virtual CPU, or null.
-    pub fn resident(&self) -> *mut Resident {
+    /// The virtual machine in memory, or null.
+    pub fn resident(&self) -> *mut ResidentVm {
         self.resident.load(Ordering::Acquire)
     }
 
-    /// Makes `resident` the running virtual CPU. Under [`VmSlot::state`].
-    pub fn set_resident(&self, resident: *mut Resident) {
+    /// Makes `resident` the virtual machine in memory. Under [`VmSlot::state`].
+    pub fn set_resident(&self, resident: *mut ResidentVm) {
         self.resident.store(resident, Ordering::Release);
     }
 
-    /// Its virtual CPU for the scheduler.
-    pub fn vcpu(&self) -> VcpuId {
-        VcpuId(self.id.0)
+    /// How many virtual CPUs it has.
+    pub fn vcpu_count(&self) -> u16 {
+        self.described.vcpus.get() as u16
+    }
+
+    /// One of its virtual CPUs for the scheduler.
+    pub fn vcpu(&self, number: u16) -> VcpuId {
+        VcpuId(self.first.0 + number)
+    }
+
+    /// All its virtual CPUs for the scheduler.
+    pub fn vcpus(&self) -> impl Iterator<Item = VcpuId> + '_ {
+        (0..self.vcpu_count()).map(|number| self.vcpu(number))
+    }
+
+    /// Which of its virtual CPUs this is.
+    pub fn number_of(&self, vcpu: VcpuId) -> Option<u16> {
+        let number = vcpu.0.checked_sub(self.first.0)?;
+        (number < self.vcpu_count()).then_some(number)
     }
 }

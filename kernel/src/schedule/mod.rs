@@ -51,7 +51,7 @@ pub use set::VcpuSet;
 pub use turn::{Local, Turn};
 
 /// Most virtual CPUs of all virtual machines together.
-pub const VCPUS_MAX: usize = 256;
+pub const VCPUS_MAX: usize = disco_flash::VCPUS_MAX;
 /// Most CPUs.
 pub const CPUS_MAX: usize = disco_flash::CPUS_MAX;
 

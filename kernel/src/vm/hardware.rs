@@ -28,6 +28,14 @@ pub struct FpuRegisters {
     pub fcsr: u64,
 }
 
+impl FpuRegisters {
+    /// All registers 0.
+    pub const ZERO: Self = Self {
+        fpr: [0; 32],
+        fcsr: 0,
+    };
+}
+
 /// The CPU that runs the virtual CPU, and machine memory.
 pub trait Hardware {
     /// Writes an entry over any that is not wired.

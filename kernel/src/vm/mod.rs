@@ -9,6 +9,7 @@ pub mod loader;
 pub mod mapping;
 pub mod pmap;
 pub mod privileged;
+pub mod shootdown;
 pub mod special;
 pub mod trap;
 pub mod vcpu;

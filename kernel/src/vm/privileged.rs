@@ -153,7 +153,7 @@ impl Vcpu<'_> {
                 let index = self.tlb.next_random();
                 self.write_tlb(index, entry, true, pmap, hardware);
             }
-            Privileged::TlbInvalidate => self.invalidate_asid(hardware),
+            Privileged::TlbInvalidate => self.invalidate_asid(self.asid(), hardware),
             Privileged::TlbInvalidateFlush => {
                 for index in 0..TLB_ENTRIES as u32 {
                     self.tlb.write(index, TlbEntry::INVALID);
@@ -180,9 +180,8 @@ impl Vcpu<'_> {
         )
     }
 
-    /// `tlbinv`: every entry of the current ASID that is not global.
-    fn invalidate_asid(&mut self, hardware: &mut impl Hardware) {
-        let asid = self.asid();
+    /// Forgets every entry of `asid` that is not global, as `tlbinv` does.
+    pub fn invalidate_asid(&mut self, asid: u64, hardware: &mut impl Hardware) {
         for index in 0..TLB_ENTRIES as u32 {
             let entry = self.tlb.entry(index);
             if !entry.is_global() && (entry.hi ^ asid) & ASID_MASK == 0 {

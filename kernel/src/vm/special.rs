@@ -36,6 +36,13 @@ impl SpecialPage {
         }
     }
 
+    /// Makes every slot 0.
+    pub fn clear(&self) {
+        for slot in &self.slots {
+            slot.store(0, Ordering::Relaxed);
+        }
+    }
+
     registers! {
         /// EPC.
         epc set_epc SP_EPC,

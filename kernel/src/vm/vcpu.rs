@@ -130,10 +130,7 @@ impl<'a> Vcpu<'a> {
             registers: Registers::default(),
             identity,
             tlb: VirtualTlb::new(),
-            fpu: FpuRegisters {
-                fpr: [0; 32],
-                fcsr: 0,
-            },
+            fpu: FpuRegisters::ZERO,
             counters: VcpuCounters::default(),
             lines: 0,
             number,

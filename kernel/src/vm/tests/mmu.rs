@@ -8,8 +8,9 @@
 use super::guest::*;
 use super::machine::Access;
 use crate::vm::exception::code;
+use crate::vm::shootdown::Request;
 use crate::vm::vtlb::{TlbEntry, ASID_MASK, EHINV, LO_D, LO_G, LO_RI, LO_V, LO_XI, TLB_ENTRIES};
-use disco_abi::Call;
+use disco_abi::{Call, SHOOTDOWN_ALL, SHOOTDOWN_ASID};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -23,6 +24,7 @@ enum Step {
     InvalidateAll,
     FlushAll,
     FlushPage(u64),
+    Shootdown(Request),
     Asid(u64),
     Wired(u64),
     Access(u64, Access),
@@ -74,6 +76,16 @@ fn entry() -> impl Strategy<Value = TlbEntry> {
         })
 }
 
+/// Lengths that take pairs one by one, and lengths that take the whole table.
+fn shootdown_bytes() -> impl Strategy<Value = u64> {
+    let pages = prop::sample::select(vec![1u64, 2, 3, 8, 40, 200]);
+    prop_oneof![
+        8 => pages.prop_map(|pages| pages << 12),
+        1 => Just(SHOOTDOWN_ASID),
+        1 => Just(SHOOTDOWN_ALL),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let hi = || (address(), asid()).prop_map(|(address, asid)| address & !0x1fff | asid);
     let access = prop::sample::select(vec![Access::Load, Access::Store, Access::Fetch]);
@@ -91,6 +103,8 @@ fn step() -> impl Strategy<Value = Step> {
             } else {
                 Just(Step::FlushAll).boxed()
             }),
+        2 => (hi(), shootdown_bytes())
+            .prop_map(|(key, bytes)| Step::Shootdown(Request { key, bytes })),
         3 => asid().prop_map(Step::Asid),
         1 => (0..20u64).prop_map(Step::Wired),
         20 => (address(), access).prop_map(|(address, access)| Step::Access(address, access)),
@@ -208,6 +222,7 @@ impl Mmu {
                 self.guest.call(Call::TlbFlushPage, [hi, 0, 0, 0]);
                 self.alive.retain(|entry| !entry.matches(hi, hi));
             }
+            Step::Shootdown(request) => self.shootdown(request),
             Step::Asid(asid) => self.guest.set_asid(asid),
             Step::Wired(wired) => self.guest.write_cp0(6, 0, wired),
             Step::Access(address, access) => self.access(address, access),
@@ -219,6 +234,27 @@ impl Mmu {
             );
         }
         self.guest.audit();
+    }
+
+    /// What the request names is gone. An entry is gone as a whole, unless it is wired and the
+    /// request is for everything.
+    fn shootdown(&mut self, request: Request) {
+        let Request { key, bytes } = request;
+        self.guest.vcpu.shoot_down(request, &mut self.guest.machine);
+        let alive = std::mem::take(&mut self.alive);
+        let asid = key & ASID_MASK;
+        let same_asid = |entry: &TlbEntry| entry.hi & ASID_MASK == asid;
+        let stays = |entry: &TlbEntry| match bytes {
+            SHOOTDOWN_ALL => self.holds(entry),
+            SHOOTDOWN_ASID => entry.is_global() || !same_asid(entry),
+            bytes => {
+                let start = key & !0x1fff & !ASID_MASK;
+                let first = entry.hi & 0xc000_ffff_ffff_e000;
+                let apart = first >= start + bytes || first + 2 * entry.page_bytes() <= start;
+                apart || !(entry.is_global() || same_asid(entry))
+            }
+        };
+        self.alive = alive.into_iter().filter(stays).collect();
     }
 
     fn access(&mut self, address: u64, access: Access) {

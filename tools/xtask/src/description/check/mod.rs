@@ -5,7 +5,7 @@ mod vm;
 use super::read::{RawHardware, RawMachine, RawVm};
 use super::size::{parse as parse_size, show};
 use super::{Machine, Vm, Wrong, MEMORY, VM_MEMORY_STEP};
-use disco_flash::{CPUS_MAX, VMS_MAX};
+use disco_flash::{CPUS_MAX, VCPUS_MAX, VMS_MAX};
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 use toml::Spanned;
@@ -59,6 +59,14 @@ pub fn check(raw: RawMachine, file: &str, folder: &Path, text: &str) -> Checked<
         if vms.iter().any(|other| other.name == checked.name) {
             let message = format!(
                 "there is a virtual machine `{}` already: each needs its own name",
+                checked.name
+            );
+            return checker.wrong(&raw.get_ref().name, message);
+        }
+        let together: u32 = vms.iter().chain([&checked]).map(|vm: &Vm| vm.cpus).sum();
+        if together as usize > VCPUS_MAX {
+            let message = format!(
+                "with `{}` the virtual machines have {together} CPUs together: {VCPUS_MAX} at most",
                 checked.name
             );
             return checker.wrong(&raw.get_ref().name, message);

@@ -6,7 +6,7 @@ use crate::description::read::RawVm;
 use crate::description::size::show;
 use crate::description::{Guest, Vm, VM_MEMORY_STEP};
 use disco_abi::{COMMAND_LINE_MAX, NAME_MAX};
-use disco_flash::CPUS_MAX;
+use disco_flash::VCPUS_PER_VM;
 use std::fmt::Display;
 use std::path::PathBuf;
 use toml::Spanned;
@@ -19,12 +19,7 @@ impl Checker<'_> {
     pub(super) fn vm(&self, raw: &RawVm, machine_memory: u64) -> Checked<Vm> {
         let name = self.name(&raw.name)?;
         let guest = self.guest(&raw.guest)?;
-        let cpus = self.count("cpus", raw.cpus.as_ref(), 1, 1..=CPUS_MAX as i64)?;
-        if let (Some(value), 2..) = (&raw.cpus, cpus) {
-            let message =
-                "not yet: virtual machines with more than one CPU; leave cpus out, or say cpus = 1";
-            return self.wrong(value, message);
-        }
+        let cpus = self.count("cpus", raw.cpus.as_ref(), 1, 1..=VCPUS_PER_VM as i64)?;
         let memory = self.vm_memory(raw, &guest, machine_memory)?;
         let command_line = self.command_line(raw.cmdline.as_ref(), &guest)?;
         let initrd = match &raw.initrd {

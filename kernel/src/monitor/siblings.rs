@@ -1,0 +1,184 @@
+//! What the virtual CPUs of a virtual machine do to each other.
+
+use super::calls::Done;
+use super::cpu::{Cpu, POSTED_IPI};
+use super::resident::{Resident, ResidentVm};
+use super::slot::VmState;
+use super::Monitor;
+use crate::schedule::VcpuId;
+use crate::vm::shootdown::Request;
+use core::ptr;
+use core::sync::atomic::Ordering;
+use disco_abi::{CallError, ShootdownKeys, LINE_IPI};
+use disco_arch::board::interrupts;
+
+/// Bit 63 would make a result an error.
+const MESSAGES: u64 = u64::MAX >> 1;
+
+/// Checks a guest's claim of virtual CPUs, a bit each.
+pub(super) fn sibling_mask(vm: &ResidentVm, mask: u64) -> Result<u16, CallError> {
+    let there = (1u64 << vm.slot.vcpu_count()) - 1;
+    match mask & !there {
+        0 => Ok(mask as u16),
+        _ => Err(CallError::BadArgument),
+    }
+}
+
+/// Checks a guest's claim of a virtual CPU's number.
+fn sibling(vm: &ResidentVm, number: u64) -> Result<u16, CallError> {
+    if number < vm.slot.vcpu_count().into() {
+        Ok(number as u16)
+    } else {
+        Err(CallError::BadArgument)
+    }
+}
+
+/// The numbers of the bits that are set.
+fn numbers(mask: u16) -> impl Iterator<Item = u16> {
+    (0..u16::BITS as u16).filter(move |number| mask >> number & 1 == 1)
+}
+
+impl Monitor {
+    /// Posts `bits` to `vcpu`.
+    pub(super) fn post(&self, vcpu: VcpuId, bits: u64) {
+        if let Some(home) = self.scheduler.post(vcpu, bits) {
+            interrupts::send_ipi(usize::from(home.0));
+        }
+    }
+
+    /// A virtual CPU in memory; null if its virtual machine does not run. For its home.
+    pub(super) fn resident(&self, vcpu: VcpuId) -> *mut Resident {
+        let resident = self.slot_of(vcpu).and_then(|(slot, number)| {
+            // SAFETY: null, or it stays while one of its virtual CPUs has a home.
+            unsafe { slot.resident().as_ref() }?.vcpu(number)
+        });
+        resident.unwrap_or(ptr::null_mut())
+    }
+}
+
+impl Cpu {
+    /// The call `CpuStart`.
+    pub(super) fn cpu_start(
+        &mut self,
+        vm: &'static ResidentVm,
+        number: u64,
+        pc: u64,
+        argument: u64,
+    ) -> Result<Done, CallError> {
+        let number = sibling(vm, number)?;
+        let now = self.now();
+        let mut state = vm.slot.state.lock();
+        let (VmState::Running(running), Some(vcpu)) = (&mut *state, vm.vcpu(number)) else {
+            return Err(CallError::WrongState);
+        };
+        let off = self.monitor.scheduler.home(vm.slot.vcpu(number)).is_none();
+        if running.ending.is_some() || !off {
+            return Err(CallError::WrongState);
+        }
+        // SAFETY: it is off, and whoever could start it needs the state that is held.
+        let vcpu = unsafe { &mut *vcpu };
+        vcpu.reset(pc, argument, now);
+        running.on |= 1 << number;
+        self.monitor.start_vcpu(vm.slot, number, vcpu.node);
+        Ok(Done::Value(0))
+    }
+
+    /// The call `CpuStop`.
+    pub(super) fn cpu_stop(&mut self, resident: &Resident) -> Result<Done, CallError> {
+        let mut state = resident.vm.slot.state.lock();
+        let others = !(1 << resident.vcpu.number);
+        match &mut *state {
+            VmState::Running(running) if running.on & others != 0 => running.on &= others,
+            _ => return Err(CallError::WrongState),
+        }
+        // It is this CPU's: nobody needs to be interrupted.
+        let _ = self.monitor.scheduler.stop(resident.id);
+        Ok(Done::Off)
+    }
+
+    /// The call `CpuState`.
+    pub(super) fn cpu_state(&self, vm: &ResidentVm, number: u64) -> Result<Done, CallError> {
+        let vcpu = vm.slot.vcpu(sibling(vm, number)?);
+        let on = self.monitor.scheduler.home(vcpu).is_some();
+        Ok(Done::Value(on.into()))
+    }
+
+    /// The call `IpiSend`.
+    pub(super) fn ipi_send(
+        &self,
+        vm: &ResidentVm,
+        mask: u64,
+        messages: u64,
+    ) -> Result<Done, CallError> {
+        let mask = sibling_mask(vm, mask)?;
+        if messages & !MESSAGES != 0 {
+            return Err(CallError::BadArgument);
+        }
+        for number in numbers(mask) {
+            if let Some(shared) = vm.shared(number) {
+                // First the messages: whoever finds the line posted finds them.
+                shared.messages.fetch_or(messages, Ordering::AcqRel);
+                self.monitor.post(vm.slot.vcpu(number), POSTED_IPI);
+            }
+        }
+        Ok(Done::Value(0))
+    }
+
+    /// The call `IpiTake`.
+    pub(super) fn ipi_take(&self, resident: &mut Resident) -> Done {
+        resident.vcpu.set_line(LINE_IPI, false);
+        Done::Value(resident.shared.messages.swap(0, Ordering::AcqRel))
+    }
+
+    /// The call `Shootdown`: each virtual CPU of `mask` forgets what `bytes` and its word of `keys`
+    /// name.
+    pub(super) fn shootdown(
+        &self,
+        resident: &mut Resident,
+        mask: u16,
+        keys: &[u8; size_of::<ShootdownKeys>()],
+        bytes: u64,
+    ) {
+        let (keys, _) = keys.as_chunks::<8>();
+        let vm = resident.vm;
+        let request = |number: u16| Request {
+            key: keys
+                .get(usize::from(number))
+                .map_or(0, |key| u64::from_be_bytes(*key)),
+            bytes,
+        };
+        let own = 1 << resident.vcpu.number;
+        let mut waiting = 0;
+        for number in numbers(mask & !own) {
+            let Some(shared) = vm.shared(number) else {
+                continue;
+            };
+            if shared.shootdown.ask(request(number)) {
+                if let Some(home) = self.monitor.scheduler.home(vm.slot.vcpu(number)) {
+                    interrupts::send_ipi(usize::from(home.0));
+                    waiting |= 1 << number;
+                }
+            }
+        }
+        if mask & own != 0 {
+            resident
+                .vcpu
+                .shoot_down(request(resident.vcpu.number as u16), &mut self.hardware());
+        }
+        for number in numbers(waiting) {
+            while vm
+                .shared(number)
+                .is_some_and(|shared| !shared.shootdown.is_done())
+            {
+                core::hint::spin_loop();
+            }
+        }
+    }
+
+    /// Does what siblings have asked of `resident`.
+    pub(super) fn shoot_down(&self, resident: &mut Resident) {
+        for request in resident.shared.shootdown.take().iter() {
+            resident.vcpu.shoot_down(request, &mut self.hardware());
+        }
+    }
+}
