@@ -82,6 +82,11 @@ pub enum Width {
 /// `eret`
 pub const ERET: u32 = 0x4200_0018;
 
+/// Opcode SPECIAL3 with the function of `ll`, `sc`, `lld` and `scd`.
+const LL: u32 = 0x1f << 26 | 0x36;
+const SC: u32 = 0x1f << 26 | 0x26;
+const LLD: u32 = 0x1f << 26 | 0x37;
+const SCD: u32 = 0x1f << 26 | 0x27;
 const REGIMM: u32 = 1;
 const COP0: u32 = 0x10;
 const COP1: u32 = 0x11;
@@ -180,6 +185,15 @@ impl Instruction {
             0x18 => Some(Privileged::Eret),
             0x58 => Some(Privileged::EretKeepLink),
             0x1f => Some(Privileged::Deret),
+            _ => None,
+        }
+    }
+
+    /// Bytes that `ll`, `lld`, `sc` or `scd` accesses.
+    pub const fn linked(self) -> Option<u64> {
+        match self.0 & (0x3f << 26 | 0x3f) {
+            LL | SC => Some(4),
+            LLD | SCD => Some(8),
             _ => None,
         }
     }

@@ -102,6 +102,8 @@ pub mod reg {
         CONFIG1 = 16, 1;
         /// Config3
         CONFIG3 = 16, 3;
+        /// Config5
+        CONFIG5 = 16, 5;
         /// LLAddr
         LLADDR = 17, 0;
         /// XContext

@@ -69,6 +69,11 @@ pub const fn mfhc0(rt: u32, register: u32, select: u32) -> u32 {
     mfc0(rt, register, select) | 2 << 21
 }
 
+/// `mthc0 rt, register, select`
+pub const fn mthc0(rt: u32, register: u32, select: u32) -> u32 {
+    mfc0(rt, register, select) | 6 << 21
+}
+
 /// `di rt`
 pub const fn di(rt: u32) -> u32 {
     0x4160_6000 | field(rt, 16)

@@ -25,6 +25,11 @@ const UART: u64 = 0xffff_ffff_b800_03f8;
 /// `-no-reboot`.
 const SOFT_RESET: (u64, u32) = (0xffff_ffff_bf00_0500, 0x42);
 
+/// Interrupt masks of the board's two i8259, in kseg1.
+const I8259_MASKS: [u64; 2] = [0xffff_ffff_b800_0021, 0xffff_ffff_b800_00a1];
+/// Config5.SBRI.
+const CONFIG5_SBRI: u64 = 1 << 6;
+
 static COMMAND_LINE: Variable<&str> = Variable::new("");
 static BOOT_INFO: Variable<Option<&BootInfo>> = Variable::new(None);
 
@@ -83,6 +88,13 @@ pub(crate) fn prepare(a0: u64, a1: u64, sp: u64) {
         return;
     }
     cp0::reg::STATUS.write(STATUS);
+    // As the monitor has it: `sdbbp` is reserved, and does not enter debug mode.
+    cp0::reg::CONFIG5.write(cp0::reg::CONFIG5.read() | CONFIG5_SBRI);
+    for register in I8259_MASKS {
+        // SAFETY: the interrupt controllers' masks are in kseg1, and nobody else uses them: no
+        // device of the board is to raise a line here.
+        unsafe { (register as usize as *mut u8).write_volatile(0xff) };
+    }
     // At reset every entry maps page 0.
     cp0::tlbinvf();
     cp0::reg::ENTRY_HI.write(0);

@@ -5,8 +5,10 @@
 #![no_std]
 
 mod cp0;
+mod memory;
 mod record;
 mod run;
+mod slots;
 mod suite;
 mod traps;
 
@@ -19,5 +21,7 @@ fn main() {
     let mut suite = Suite::new();
     cp0::programs(&mut suite);
     traps::programs(&mut suite);
+    slots::programs(&mut suite);
+    memory::programs(&mut suite);
     suite.done();
 }

@@ -1,22 +1,31 @@
 //! Runs a program's instruction words in a mode and records the exceptions that they raise.
 
-use crate::record::{see, see_address};
-use disco_bare::cp0::{self, reg};
+use crate::record::{see, see_text, Address};
+use core::fmt::{self, Display};
+use disco_bare::cp0::{self, reg, STATUS_IE};
 use disco_bare::exception::{self, Frame};
 use disco_bare::execute::{self, Registers};
-use disco_bare::instruction::{jr, NOP};
-use disco_bare::registers::S0;
+use disco_bare::instruction::{beq, jr, lw, NOP};
+use disco_bare::registers::{S0, V0, ZERO};
 use disco_bare::tlb::{self, Entry, LO_D, LO_G, LO_V};
-use disco_bare::{place, Variable};
+use disco_bare::{access, place, Variable, FREE_MEMORY};
 
 /// Where code runs in kernel and supervisor mode: mapped by the TLB in both places.
 pub const KERNEL_CODE: u64 = 0xffff_ffff_d000_0000;
 /// Where code runs in user mode.
 pub const USER_CODE: u64 = 0x40_0000;
+/// A pair of pages of 16 KiB for user mode, and the same for the others.
+pub const DATA: u64 = 0x80_0000;
+/// The same memory for kernel and supervisor mode.
+pub const KERNEL_DATA: u64 = 0xffff_ffff_d100_0000;
+/// Where it is in physical memory.
+pub const DATA_PHYSICAL: u64 = FREE_MEMORY;
 /// The word that ends code in user and supervisor mode: `break` with a code of its own.
 const END: u32 = 0x0d | 0x2aa << 16;
 /// Exceptions that are kept.
 const KEPT_MAX: usize = 8;
+/// Status at the beginning of every program: 64-bit addresses, kernel mode, interrupts off.
+const STATUS: u64 = 0x0400_00e0;
 /// Status.KSU: supervisor mode.
 pub const STATUS_KSU_SUPERVISOR: u64 = 1 << 3;
 
@@ -52,7 +61,8 @@ impl Mode {
         }
     }
 
-    const fn code(self) -> u64 {
+    /// Where its code runs.
+    pub const fn code(self) -> u64 {
         match self {
             Self::User => USER_CODE,
             _ => KERNEL_CODE,
@@ -75,9 +85,13 @@ fn handle(frame: &mut Frame) -> bool {
     if let Some(place) = kept.get_mut(count) {
         *place = Some(*frame);
         KEPT.set(kept);
-        COUNT.set(count + 1);
     }
-    if SKIP.get() && !frame.in_delay_slot() && count + 1 < KEPT_MAX {
+    COUNT.set(count + 1);
+    let interrupt = frame.code() == exception::code::INT;
+    if interrupt && SKIP.get() {
+        // Once is enough, and the way back is the interrupted instruction.
+        frame.status &= !STATUS_IE;
+    } else if SKIP.get() && !frame.in_delay_slot() && count + 1 < KEPT_MAX {
         frame.epc += 4;
     } else {
         execute::leave(frame);
@@ -88,10 +102,12 @@ fn handle(frame: &mut Frame) -> bool {
 /// Puts everything that a program may have changed back to a state that both places share.
 pub fn fresh() {
     exception::handle(handle);
-    cp0::clear_status(!0x0400_00e0);
-    cp0::set_status(0xe0);
+    cp0::clear_status(!STATUS);
+    reg::STATUS.write(STATUS);
     reg::CAUSE.write(0);
     reg::WIRED.write(0);
+    reg::HWRENA.write(0);
+    known_bad_address();
     cp0::tlbinvf();
     reg::INDEX.write(0);
     reg::ENTRY_LO0.write(0);
@@ -101,17 +117,33 @@ pub fn fresh() {
     reg::CONTEXT.write(0);
     reg::XCONTEXT.write(0);
     reg::USER_LOCAL.write(0);
-    reg::HWRENA.write(0);
     reg::EPC.write(0);
     reg::ERROR_EPC.write(0);
     reg::COMPARE.write(reg::COUNT.read().wrapping_sub(1));
-    KEPT.set([None; KEPT_MAX]);
-    COUNT.set(0);
+    forget_exceptions();
     SKIP.set(false);
 }
 
+/// Forgets the exceptions so far.
+pub fn forget_exceptions() {
+    KEPT.set([None; KEPT_MAX]);
+    COUNT.set(0);
+}
+
+/// BadVAddr, BadInstr, BadInstrP and the lower part of Context and XContext cannot be written: an
+/// exception at page 0, in a delay slot, makes them the same in both places.
+fn known_bad_address() {
+    let mut registers = Registers::new();
+    mapped(
+        &[beq(ZERO, ZERO, 1), lw(V0, 0, ZERO)],
+        Mode::Kernel,
+        &mut registers,
+        0,
+    );
+}
+
 /// Maps the code for `mode` with TLB entry 15, for all address spaces.
-fn map_code(mode: Mode) {
+pub fn map_code(mode: Mode) {
     let physical = place::physical_address(execute::code_address() as usize as *const u8);
     let lo = |offset| tlb::lo(physical + offset, LO_V | LO_D | LO_G);
     let entry = Entry {
@@ -127,6 +159,27 @@ fn map_code(mode: Mode) {
     reg::ENTRY_LO0.write(0);
     reg::ENTRY_LO1.write(0);
     reg::PAGE_MASK.write(0);
+}
+
+/// Maps the pages of data with TLB entries 13 and 14, with these flags in EntryLo0 and EntryLo1 and
+/// `asid`, and fills their first and last words with a pattern.
+pub fn data(asid: u64, lo0: u64, lo1: u64) {
+    for (index, address) in [(13, DATA), (14, KERNEL_DATA)] {
+        let entry = Entry {
+            hi: address | asid,
+            lo0: tlb::lo(DATA_PHYSICAL, lo0),
+            lo1: tlb::lo(DATA_PHYSICAL + (16 << 10), lo1),
+            page_mask: tlb::MASK_16K,
+        };
+        tlb::write_indexed(index, &entry);
+    }
+    reg::INDEX.write(0);
+    reg::ENTRY_LO0.write(0);
+    reg::ENTRY_LO1.write(0);
+    reg::PAGE_MASK.write(0);
+    for offset in (0..64).chain((16 << 10) - 64..(16 << 10) + 64).step_by(8) {
+        access::set_physical(DATA_PHYSICAL + offset, 0x8192_a3b4_c5d6_e7f8 ^ offset);
+    }
 }
 
 /// Runs `words` in `mode` where the TLB maps them, with `status` added to Status, until the first
@@ -152,21 +205,52 @@ pub fn skip_exceptions() {
     SKIP.set(true);
 }
 
+/// How many exceptions there were.
+pub fn count() -> usize {
+    COUNT.get()
+}
+
 /// Lines about the exceptions so far.
 pub fn see_exceptions() {
-    let count = COUNT.get();
-    see("exceptions", count);
+    see("exceptions", COUNT.get());
     for (number, frame) in KEPT.get().iter().flatten().enumerate() {
         see(format_args!("{number}.vector"), frame.vector);
         see(format_args!("{number}.cause"), frame.cause as u32);
         see(format_args!("{number}.status"), frame.status as u32);
-        see_address(format_args!("{number}.epc"), frame.epc);
-        see_address(format_args!("{number}.badvaddr"), frame.bad_vaddr);
+        see_text(format_args!("{number}.epc"), Address(frame.epc));
+        see(format_args!("{number}.badvaddr"), frame.bad_vaddr);
         see(format_args!("{number}.badinstr"), frame.bad_instr as u32);
         see(format_args!("{number}.badinstrp"), frame.bad_instr_p as u32);
         see(format_args!("{number}.entryhi"), frame.entry_hi);
         see(format_args!("{number}.context"), frame.context);
         see(format_args!("{number}.xcontext"), frame.xcontext);
         see(format_args!("{number}.errorepc"), frame.error_epc);
+    }
+}
+
+/// The exceptions so far in a few words, for records that compare many at once: a name and the
+/// vector's offset.
+pub struct Brief;
+
+/// Names of the codes.
+const NAMES: [&str; 22] = [
+    "Int", "Mod", "TLBL", "TLBS", "AdEL", "AdES", "IBE", "DBE", "Sys", "Bp", "RI", "CpU", "Ov",
+    "Tr", "MSAFPE", "FPE", "16", "17", "C2E", "TLBRI", "TLBXI", "MSADis",
+];
+
+impl Display for Brief {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if COUNT.get() == 0 {
+            return out.write_str("none");
+        }
+        for (number, frame) in KEPT.get().iter().flatten().enumerate() {
+            let space = if number == 0 { "" } else { " " };
+            let name = NAMES.get(frame.code() as usize).unwrap_or(&"?");
+            write!(out, "{space}{name}@{:x}", frame.vector)?;
+            if frame.code() == exception::code::CPU {
+                write!(out, "/{}", frame.coprocessor())?;
+            }
+        }
+        Ok(())
     }
 }

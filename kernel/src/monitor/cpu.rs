@@ -185,7 +185,8 @@ impl Cpu {
         resident.shared.shootdown.leave();
         let now = self.now();
         let mut hardware = self.hardware();
-        let user = resident.vcpu.context.status & u64::from(Status::KSU_USER.bits()) != 0;
+        let user = resident.vcpu.supervisor.is_some()
+            || resident.vcpu.context.status & u64::from(Status::KSU_USER.bits()) != 0;
         let trap = hardware.trap(entry, user);
         let outcome = resident
             .vcpu
@@ -351,7 +352,17 @@ impl Cpu {
         vcpu.update_lines(now);
         vcpu.deliver_interrupt();
         vcpu.refuse_odd_pc();
-        vcpu.prepare_resume();
+        if vcpu.prepare_resume() {
+            let supervisor = vcpu.supervisor.is_some();
+            let mut hardware = self.hardware();
+            hardware.tlb_flush();
+            if supervisor {
+                hardware.unmap_special_page();
+            } else {
+                hardware.map_special_page(resident.special_page);
+            }
+        }
+        let vcpu = &mut resident.vcpu;
         let due = self.until.min(vcpu.next_timer()).min(self.console_due);
         if due != self.timer {
             self.set_timer(due, now);
@@ -422,7 +433,9 @@ impl Cpu {
         // SAFETY: the scheduler gave this CPU the virtual CPU: nobody else uses it.
         let resident = unsafe { &mut *next };
         let mut hardware = self.hardware();
-        hardware.map_special_page(resident.special_page);
+        if resident.vcpu.supervisor.is_none() {
+            hardware.map_special_page(resident.special_page);
+        }
         let context = &mut resident.vcpu.context;
         context.stack = self.idle.stack;
         context.handler = self.idle.handler;

@@ -14,6 +14,28 @@ const ENTRY_LO_WRITABLE: u64 = 0x3fff_ffff | LO_RI | LO_XI;
 const PAGE_MASK_FIELD: u64 = 0x1fff_e000;
 /// Config0.K0 and Config5's UFE, FRE (bits that QEMU's I6400 lets be written, less MSAEn, SBRI).
 const CONFIG5_WRITABLE: u32 = 1 << 8 | 1 << 9;
+/// Registers that only keep what is written, as QEMU's I6400 has them: SRSCtl, SRSMap, DEPC, PerfCtl,
+/// ErrCtl, TagLo, DataLo, TagHi, DataHi (of which each four selects are one) and DESAVE. The place in
+/// [`Registers::plain`] and the writable bits.
+///
+/// [`Registers::plain`]: super::vcpu::Registers::plain
+const fn plain(register: Cp0Register) -> Option<(usize, u64)> {
+    const WORD: u64 = 0xffff_ffff;
+    let odd = register.select & 1;
+    Some(match (register.number, register.select) {
+        (12, 2) => (0, 0xf3c0),
+        (12, 3) => (1, WORD),
+        (24, 0) => (2, u64::MAX),
+        (25, 0) => (3, 0x7ff),
+        (26, 0) => (4, 0x3000_0000),
+        (28, _) if odd == 0 => (5, 0xffff_fcf6),
+        (28, _) => (6, WORD),
+        (29, _) => (7 + odd as usize, WORD),
+        (31, 0) => (9, WORD),
+        _ => return None,
+    })
+}
+
 /// HWREna: CPUNum, SYNCI_Step, CC, CCRes, XNP, UserLocal.
 const HWRENA_WRITABLE: u32 = 0x2000_002f;
 /// Config5.XNP: no paired LL and SC.
@@ -41,15 +63,14 @@ pub(super) const fn legal_page_mask(value: u64) -> u64 {
 }
 
 impl Vcpu<'_> {
-    /// `mfc0`, `dmfc0`, `mfhc0`.
+    /// `mfc0`, `dmfc0`.
     pub fn read_cp0(&self, register: Cp0Register, width: Width, hardware: &impl Hardware) -> u64 {
         let value = self.cp0_value(register, hardware);
         match (width, register.number) {
             (Width::Double, _) => value,
             // The 32-bit view keeps RI and XI in bits 31 and 30.
             (Width::Word, 2 | 3) => sign((value & 0x3fff_ffff | value >> 32 & 0xc000_0000) as u32),
-            (Width::Word, _) => sign(value as u32),
-            (Width::High, _) => 0,
+            (_, _) => sign(value as u32),
         }
     }
 
@@ -85,12 +106,11 @@ impl Vcpu<'_> {
             (16, 0) => sign(own.config0),
             (16, 5) => sign(own.config5),
             (16, select @ 1..=4) => sign(self.identity.config[usize::from(select)]),
-            (17, 0) => 0,
+            (17, 0) => 1,
             (20, 0) => special.xcontext(),
             (30, 0) => special.error_epc(),
-            (31, 0) => own.desave,
-            (31, select) => special.kscratch(usize::from(select).wrapping_sub(2)),
-            _ => 0,
+            (31, select @ 2..) => special.kscratch(usize::from(select) - 2),
+            _ => plain(register).map_or(0, |(place, _)| own.plain[place]),
         }
     }
 
@@ -101,11 +121,11 @@ impl Vcpu<'_> {
 
     /// Cause: the last exception's part and the waiting interrupts of now.
     pub(super) fn cause_read(&self) -> u32 {
-        let exception = (Cause::EXC_CODE | Cause::CE | Cause::BD).bits();
+        let exception = (Cause::EXC_CODE | Cause::BD).bits();
         self.special.cause() & exception | self.cause_base()
     }
 
-    /// `mtc0`, `dmtc0`, `mthc0`. `now` is in ticks of the monitor's clock.
+    /// `mtc0`, `dmtc0`. As on the real CPU, `mtc0` writes all of a 64-bit register. `now` is in ticks of the monitor's clock.
     pub fn write_cp0(
         &mut self,
         register: Cp0Register,
@@ -115,10 +135,8 @@ impl Vcpu<'_> {
         hardware: &mut impl Hardware,
     ) {
         let value = match (width, register.number) {
-            (Width::Double, _) => value,
             (Width::Word, 2 | 3) => value & 0x3fff_ffff | (value & 0xc000_0000) << 32,
-            (Width::Word, _) => sign(value as u32),
-            (Width::High, _) => return,
+            _ => value,
         };
         let word = value as u32;
         let special = self.special;
@@ -176,9 +194,17 @@ impl Vcpu<'_> {
                 special.set_xcontext(special.xcontext() & LOW | value & !LOW);
             }
             (30, 0) => special.set_error_epc(value),
-            (31, 0) => self.registers.desave = value,
-            (31, select) => special.set_kscratch(usize::from(select).wrapping_sub(2), value),
-            _ => {}
+            (31, select @ 2..) => special.set_kscratch(usize::from(select) - 2, value),
+            _ => {
+                if let Some((place, mask)) = plain(register) {
+                    let whole = mask == u64::MAX;
+                    self.registers.plain[place] = if whole {
+                        value
+                    } else {
+                        sign(word & mask as u32)
+                    };
+                }
+            }
         }
     }
 

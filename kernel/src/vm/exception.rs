@@ -2,7 +2,7 @@
 
 use super::trap::Trap;
 use super::vcpu::Vcpu;
-use super::vtlb::VPN2_MASK;
+use super::vtlb::{EHINV, VPN2_MASK};
 use disco_arch::cp0::{Cause, Status};
 
 /// Codes of Cause.ExcCode.
@@ -103,8 +103,9 @@ impl Vcpu<'_> {
                 code: exception.code,
             });
         }
-        // A word that could not be fetched is not there to show; a nested exception shows none.
-        if !nested && !fetch {
+        // A word that could not be fetched is not there to show; a nested exception shows none, and
+        // the real CPU none for a bus error.
+        if !nested && !fetch && exception.code != code::DBE {
             self.special.set_bad_instr(trap.bad_instr);
             if trap.in_delay_slot() {
                 self.special.set_bad_instr_p(trap.bad_instr_p);
@@ -112,7 +113,7 @@ impl Vcpu<'_> {
         }
         if let Some(address) = exception.address {
             self.special.set_bad_vaddr(address);
-            if exception.is_of_tlb() {
+            if exception.is_of_tlb() || !trap.is_misaligned(address) {
                 self.set_fault_page(address);
             }
         }
@@ -156,16 +157,20 @@ impl Vcpu<'_> {
         let xcontext = address >> 9 & VPN2 | (address >> 62) << 39;
         special.set_xcontext(special.xcontext() & !((1 << 41) - 1) | xcontext);
         let asid = self.asid();
-        special.set_entry_hi(address & VPN2_MASK | asid);
+        let kept = special.entry_hi() & EHINV | asid;
+        special.set_entry_hi(address & VPN2_MASK | kept);
     }
 
     fn enter_vector(&mut self, exception: Exception, epc: u64, in_delay_slot: bool) {
         let special = self.special;
         let status = Status::from_bits_retain(special.status());
         let nested = status.contains(Status::EXL);
-        let mut cause = self.cause_base()
-            | u32::from(exception.code) << 2
-            | u32::from(exception.coprocessor) << 28;
+        if exception.code == code::CPU {
+            // It stays until the next of its kind.
+            let coprocessor = u32::from(exception.coprocessor) << 28;
+            self.change_cause(Cause::CE.bits(), coprocessor);
+        }
+        let mut cause = self.cause_base() | u32::from(exception.code) << 2;
         if nested {
             cause |= special.cause() & Cause::BD.bits();
         } else {

@@ -66,6 +66,9 @@ impl Vcpu<'_> {
         pmap: &Pmap,
         hardware: &mut impl Hardware,
     ) -> Fault {
+        if self.supervisor.is_some() && !is_mapped_by_guest(address) {
+            return Fault::Raise(Exception::at(trap.address_error_code(), address));
+        }
         if let Some(offset) = linear_offset(address) {
             return self.fill_linear(address, offset, trap, pmap, hardware);
         }

@@ -8,7 +8,7 @@ use super::vcpu::Vcpu;
 use super::vtlb::{TlbEntry, ASID_MASK, EHINV, LO_G, TLB_ENTRIES, VPN2_MASK};
 use disco_abi::{Call, CallError};
 use disco_arch::cp0::Status;
-use disco_arch::instruction::{Instruction, Privileged};
+use disco_arch::instruction::{Instruction, Privileged, Width};
 
 /// Index.P: the probe found nothing.
 const PROBE_FAILED: u32 = 1 << 31;
@@ -38,6 +38,16 @@ impl Vcpu<'_> {
             return Effect::Raise(Exception::plain(code::RI));
         };
         match instruction {
+            // No extended physical addresses; no debug mode and no sibling processors, as on a
+            // core without them.
+            Privileged::MoveFrom {
+                width: Width::High, ..
+            }
+            | Privileged::MoveTo {
+                width: Width::High, ..
+            }
+            | Privileged::Deret
+            | Privileged::OtherProcessors(_) => Effect::Raise(Exception::plain(code::RI)),
             Privileged::MoveFrom {
                 rt,
                 register,
@@ -73,10 +83,6 @@ impl Vcpu<'_> {
             Privileged::Cache => {
                 self.counters.others += 1;
                 Effect::Next
-            }
-            // No debug mode and no sibling processors: as on a core without them.
-            Privileged::Deret | Privileged::OtherProcessors(_) => {
-                Effect::Raise(Exception::plain(code::RI))
             }
             _ => {
                 self.counters.tlb_instructions += 1;

@@ -30,7 +30,7 @@ pub struct Trap {
     pub bad_instr: u32,
     /// BadInstrP.
     pub bad_instr_p: u32,
-    /// The guest ran in user mode.
+    /// The guest ran in user or supervisor mode.
     pub user: bool,
 }
 
@@ -46,6 +46,18 @@ impl Trap {
     /// Whether the access to `address` was the fetch of the instruction itself.
     pub const fn is_fetch(&self, address: u64) -> bool {
         address == self.epc || self.in_delay_slot() && address == self.epc.wrapping_add(4)
+    }
+    /// Whether the access to `address` raised its address error before the TLB was asked: a fetch at
+    /// an odd address, or `ll` and `sc` of a word that is not aligned.
+    pub const fn is_misaligned(&self, address: u64) -> bool {
+        if self.is_fetch(address) {
+            return address & 3 != 0;
+        }
+        let width = match Instruction(self.bad_instr).linked() {
+            Some(width) => width,
+            None => 1,
+        };
+        address & (width - 1) != 0
     }
     /// TLBL or TLBS.
     pub const fn miss_code(&self) -> u8 {

@@ -55,8 +55,8 @@ pub struct Registers {
     pub pw_ctl: u32,
     /// IntCtl's writable bits.
     pub int_ctl: u32,
-    /// DESAVE, which keeps what is written.
-    pub desave: u64,
+    /// Registers that only keep what is written.
+    pub plain: [u64; 10],
 }
 
 /// What the monitor counts for a virtual CPU, besides the vectors' own counters.
@@ -116,6 +116,9 @@ pub struct Vcpu<'a> {
     pub lines: u32,
     /// Its number in the virtual machine, from 0.
     pub number: u32,
+    /// Set while the guest is in supervisor mode: what the vectors know of the linear windows,
+    /// which that mode has not.
+    pub supervisor: Option<[u64; 2]>,
 }
 
 const _: () = assert!(offset_of!(Vcpu<'static>, l2) == L2_SLOTS_OFFSET);
@@ -134,6 +137,7 @@ impl<'a> Vcpu<'a> {
             counters: VcpuCounters::default(),
             lines: 0,
             number,
+            supervisor: None,
         }
     }
 
@@ -246,14 +250,32 @@ impl<'a> Vcpu<'a> {
             || !status.intersects(Status::KSU_USER | Status::KSU_SUPERVISOR)
     }
 
-    /// Computes the real Status to go on with, and the vectors' shortcuts.
-    pub fn prepare_resume(&mut self) {
-        let mode = if self.in_kernel_mode() {
-            Status::KSU_SUPERVISOR
-        } else {
-            Status::KSU_USER
-        };
+    /// Computes the real Status to go on with, and the vectors' shortcuts. Whether the guest enters
+    /// or leaves supervisor mode: then the real TLB has to be flushed, and the special page hidden
+    /// or mapped.
+    ///
+    /// The guest's supervisor mode is the real one, too, with its TLB entries in csseg and xsseg.
+    /// What its kernel mode alone has there, the real TLB and the second level do not hold then.
+    #[must_use = "the special page and the real TLB are the caller's"]
+    pub fn prepare_resume(&mut self) -> bool {
+        let kernel = self.in_kernel_mode();
         let virtual_status = u64::from(self.special.status());
+        let user = !kernel && virtual_status & u64::from(Status::KSU_USER.bits()) != 0;
+        let mode = if user {
+            Status::KSU_USER
+        } else {
+            Status::KSU_SUPERVISOR
+        };
+        let supervisor = !kernel && !user;
+        let changed = supervisor != self.supervisor.is_some();
+        if changed {
+            let counts = self.supervisor.take();
+            let context = &mut self.context;
+            let before = [context.linear_count, context.csseg_count];
+            [context.linear_count, context.csseg_count] = counts.unwrap_or_default();
+            self.supervisor = supervisor.then_some(before);
+            self.l2.clear();
+        }
         self.context.status = self.context.base_status
             | u64::from(mode.bits())
             | virtual_status & self.context.fpu_mask;
@@ -265,6 +287,7 @@ impl<'a> Vcpu<'a> {
         } else {
             self.vector_base(false) + 0x180
         };
+        changed
     }
 
     /// Where vectors begin.

@@ -2,7 +2,7 @@ use super::guest::*;
 use super::machine::Access;
 use crate::vm::exception::{code, NoVector};
 use crate::vm::trap::{Outcome, Trap};
-use disco_abi::CSSEG_WINDOW;
+use disco_abi::{CSSEG_WINDOW, SPECIAL_PAGE, XSSEG_WINDOW};
 use disco_arch::trap::Entry;
 use proptest::prelude::*;
 
@@ -140,7 +140,7 @@ proptest! {
         let trap = Trap { entry, cause, epc, bad_vaddr, bad_instr, bad_instr_p, user };
         guest.handle(&trap);
         guest.vcpu.deliver_interrupt();
-        guest.vcpu.prepare_resume();
+        let _ = guest.vcpu.prepare_resume();
         guest.audit();
     }
 
@@ -171,18 +171,58 @@ proptest! {
 }
 
 #[test]
-fn an_address_error_leaves_the_tlb_registers() {
+fn an_address_error_of_the_mmu_changes_the_tlb_registers() {
+    const SD: u32 = 0xfc00_0000;
+    const SCD: u32 = 0x7c00_0027;
+    for (word, registers) in [(SD, (0xc000_ffff_8000_2005, 0x40_0010)), (SCD, (5, 0))] {
+        let mut guest = Guest::new();
+        guest.set_asid(5);
+        let trap = Trap {
+            bad_vaddr: 0xffff_ffff_8000_2001,
+            bad_instr: word,
+            ..guest.trap(Entry::General, code::ADES)
+        };
+        guest.handle(&trap);
+        let special = guest.vcpu.special;
+        assert_eq!(special.bad_vaddr(), 0xffff_ffff_8000_2001);
+        assert_eq!(
+            (special.entry_hi(), special.context()),
+            registers,
+            "{word:#x}"
+        );
+        assert_eq!(special.cause() >> 2 & 31, u32::from(code::ADES));
+    }
+}
+
+#[test]
+fn supervisor_mode_has_no_windows() {
     let mut guest = Guest::new();
-    guest.set_asid(5);
-    let trap = Trap {
-        bad_vaddr: 0xffff_ffff_8000_0001,
-        ..guest.trap(Entry::General, code::ADES)
+    let counts = |guest: &Guest| {
+        let context = &guest.vcpu.context;
+        (context.linear_count, context.csseg_count)
     };
-    guest.handle(&trap);
-    let special = guest.vcpu.special;
-    assert_eq!(special.bad_vaddr(), 0xffff_ffff_8000_0001);
-    assert_eq!((special.entry_hi(), special.context()), (5, 0));
-    assert_eq!(special.cause() >> 2 & 31, u32::from(code::ADES));
+    let before = counts(&guest);
+    assert!(!guest.vcpu.prepare_resume());
+    guest.vcpu.special.set_status(1 << 3);
+    assert!(guest.vcpu.prepare_resume());
+    assert_eq!(counts(&guest), (0, 0));
+    assert!(!guest.vcpu.prepare_resume());
+    for address in [CSSEG_WINDOW, XSSEG_WINDOW, SPECIAL_PAGE] {
+        let trap = Trap {
+            bad_vaddr: address,
+            user: true,
+            ..guest.trap(Entry::Refill, code::TLBL)
+        };
+        guest.vcpu.special.set_status(1 << 3);
+        assert_eq!(guest.handle(&trap), Outcome::Resume);
+        let cause = guest.vcpu.special.cause();
+        assert_eq!(cause >> 2 & 31, u32::from(code::ADEL), "{address:#x}");
+    }
+    assert!(
+        guest.vcpu.prepare_resume(),
+        "the exception is for kernel mode"
+    );
+    assert_eq!(counts(&guest), before);
 }
 
 #[test]
@@ -313,26 +353,26 @@ fn a_handler_that_faults_elsewhere_does_not_end_the_guest() {
 #[test]
 fn user_mode_system_calls_have_their_vector_ready() {
     let mut guest = Guest::new();
-    guest.vcpu.prepare_resume();
+    let _ = guest.vcpu.prepare_resume();
     assert_eq!(guest.vcpu.context.syscall_vector, CSSEG_WINDOW + 0x180);
     guest.vcpu.special.set_status(BEV);
-    guest.vcpu.prepare_resume();
+    let _ = guest.vcpu.prepare_resume();
     assert_eq!(guest.vcpu.context.syscall_vector, 0, "the slow way");
 }
 
 #[test]
 fn modes_of_the_guest_and_of_the_cpu() {
     let mut guest = Guest::new();
-    for (status, kernel) in [
+    for (status, supervisor) in [
         (0u32, true),
         (1 << 4, false),
-        (1 << 3, false),
+        (1 << 3, true),
         (1 << 4 | EXL, true),
         (1 << 4 | ERL, true),
     ] {
         guest.vcpu.special.set_status(status);
-        guest.vcpu.prepare_resume();
+        let _ = guest.vcpu.prepare_resume();
         let ksu = guest.vcpu.context.status & 0x18;
-        assert_eq!(ksu, if kernel { 8 } else { 16 }, "{status:#x}");
+        assert_eq!(ksu, if supervisor { 8 } else { 16 }, "{status:#x}");
     }
 }

@@ -19,7 +19,7 @@ fn registers_are_loaded_at_the_first_use_alone() {
     let mut guest = Guest::new();
     guest.write_cp0(12, 0, CU1);
     guest.vcpu.fpu.fpr[7] = 77;
-    guest.vcpu.prepare_resume();
+    let _ = guest.vcpu.prepare_resume();
     assert_eq!(guest.vcpu.context.status & CU1, 0);
     let trap = unusable(&guest);
     assert_eq!(guest.handle(&trap), Outcome::Resume);
@@ -28,7 +28,7 @@ fn registers_are_loaded_at_the_first_use_alone() {
         "the instruction is tried again"
     );
     assert_eq!(guest.machine.fpu.fpr[7], 77);
-    guest.vcpu.prepare_resume();
+    let _ = guest.vcpu.prepare_resume();
     assert_eq!(guest.vcpu.context.status & CU1, CU1);
     guest.handle(&unusable(&guest));
     assert_eq!(guest.machine.fpu_loads, 1);
@@ -45,7 +45,7 @@ fn registers_come_back_when_they_are_released() {
     guest.vcpu.release_fpu(&mut guest.machine);
     assert_eq!(guest.machine.fpu_saves, 1);
     assert_eq!(guest.vcpu.fpu, guest.machine.fpu);
-    guest.vcpu.prepare_resume();
+    let _ = guest.vcpu.prepare_resume();
     assert_eq!(guest.vcpu.context.status & CU1, 0);
 }
 
@@ -55,7 +55,7 @@ fn a_guest_that_turned_it_off_gets_the_exception() {
     guest.write_cp0(12, 0, CU1);
     guest.handle(&unusable(&guest));
     guest.vcpu.special.set_status(0);
-    guest.vcpu.prepare_resume();
+    let _ = guest.vcpu.prepare_resume();
     assert_eq!(
         guest.vcpu.context.status & CU1,
         0,

@@ -8,7 +8,6 @@ mod table;
 use crate::bare::{Place, Program};
 use crate::build::monitor;
 use crate::paths;
-use crate::setup::toolchain::Toolchain;
 use crate::setup::{Installer, Need};
 use anyhow::{anyhow, Result};
 use place::Records;
@@ -30,10 +29,7 @@ pub struct Outcome {
 
 /// Runs the programs whose names contain `filter` and prints what differs.
 pub fn run(filter: &str, installer: &Installer) -> Result<ExitCode> {
-    let mut needs = vec![Need::Emulator];
-    needs.extend(Need::MONITOR);
-    let toolchain = installer.provide(&needs)?;
-    let outcome = suite(filter, monitor::Image::build(&toolchain)?, &toolchain)?;
+    let outcome = suite(filter, installer)?;
     for (name, why) in &outcome.failed {
         println!("FAIL {name}: {why}\n  again: cargo xtask conformance {name}");
     }
@@ -47,9 +43,12 @@ pub fn run(filter: &str, installer: &Installer) -> Result<ExitCode> {
 }
 
 /// Runs the programs whose names contain `filter` in both places at once, and compares.
-pub fn suite(filter: &str, monitor: monitor::Image, toolchain: &Toolchain) -> Result<Outcome> {
+pub fn suite(filter: &str, installer: &Installer) -> Result<Outcome> {
+    let mut needs = vec![Need::Emulator];
+    needs.extend(Need::MONITOR);
+    let toolchain = installer.provide(&needs)?;
     let allowed = table::load()?;
-    let program = Program::build(PACKAGE, monitor, toolchain)?;
+    let program = Program::build(PACKAGE, monitor::Image::build(&toolchain)?, &toolchain)?;
     fs::create_dir_all(paths::target().join("conformance"))?;
     let collect = |place| place::collect(&program, place, filter);
     let (native, guest) = thread::scope(|scope| {

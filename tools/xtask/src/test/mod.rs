@@ -1,4 +1,5 @@
-//! `cargo xtask test`: host tests, then boot tests, then one line that says how many passed.
+//! `cargo xtask test`: host tests, the conformance suite, then boot tests, then one line that says
+//! how many passed.
 
 mod boot;
 mod host;
@@ -7,9 +8,9 @@ mod steps;
 
 use crate::build::{guests, linux, monitor};
 use crate::description::Machine;
-use crate::paths;
 use crate::process::last_lines;
 use crate::setup::{self, Need};
+use crate::{conformance, paths};
 use anyhow::Result;
 use manifest::Test;
 use std::process::ExitCode;
@@ -60,7 +61,9 @@ impl Selection {
     /// compile.
     fn on_host(&self, boot: &[Test]) -> bool {
         let other = |filter: &String| {
-            filter.starts_with(host::BIG_ENDIAN) || boot.iter().any(|test| test.name == *filter)
+            filter.starts_with(host::BIG_ENDIAN)
+                || filter == CONFORMANCE
+                || boot.iter().any(|test| test.name == *filter)
         };
         !self.big_endian && (self.filters.is_empty() || !self.filters.iter().all(other))
     }
@@ -91,6 +94,9 @@ pub fn run(selection: &Selection, list: bool, installer: &setup::Installer) -> R
     if selection.on_mips() {
         host_tests(host::BIG_ENDIAN, big_endian(installer), selection, &tally);
     }
+    if !selection.big_endian && selection.has(CONFORMANCE) {
+        conformance_suite(installer, &tally)?;
+    }
     if !boot.is_empty() {
         boot_tests(&boot, installer, &tally)?;
     }
@@ -108,6 +114,25 @@ pub fn run(selection: &Selection, list: bool, installer: &setup::Installer) -> R
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// The group of all programs of the conformance suite.
+const CONFORMANCE: &str = "conformance";
+
+fn conformance_suite(installer: &setup::Installer, tally: &Tally) -> Result<()> {
+    let started = Instant::now();
+    let outcome = conformance::suite("", installer)?;
+    let seconds = started.elapsed().as_secs_f64();
+    tally.pass(outcome.passed);
+    println!(
+        "ok   {CONFORMANCE}: {} programs ({seconds:.1} s)",
+        outcome.passed
+    );
+    for (name, why) in &outcome.failed {
+        tally.failed.fetch_add(1, Ordering::Relaxed);
+        println!("FAIL {CONFORMANCE} {name}: {why}\n  again: cargo xtask conformance {name}");
+    }
+    Ok(())
 }
 
 fn big_endian(installer: &setup::Installer) -> Result<Vec<host::Suite>> {
@@ -139,6 +164,9 @@ fn list_tests(
             "{}::...: the same on big-endian MIPS; cargo xtask test --big-endian --list names them",
             host::BIG_ENDIAN
         );
+    }
+    if !selection.big_endian && selection.has(CONFORMANCE) {
+        println!("{CONFORMANCE}: programs that see the same natively and as a guest");
     }
     for test in boot {
         println!("{}: {}", test.name, test.about);
