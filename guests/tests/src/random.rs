@@ -28,6 +28,11 @@ impl Random {
     pub fn new(seed: u64) -> Self {
         let seed = if seed == 0 { calls::wall_clock() } else { seed };
         println!("random instructions with seed={seed}");
+        Self::quietly(seed)
+    }
+
+    /// The stream of `seed`, without a word.
+    pub fn quietly(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
@@ -40,7 +45,8 @@ impl Random {
         (words, registers)
     }
 
-    fn next(&mut self) -> u64 {
+    /// The next number.
+    pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
