@@ -9,7 +9,7 @@ use super::l2tlb::{compact_lo, is_kernel_address, Granule};
 use super::pmap::Pmap;
 use super::trap::Trap;
 use super::vcpu::Vcpu;
-use super::vtlb::{TlbEntry, ASID_MASK, LO_D, LO_G, LO_V, VPN2_MASK};
+use super::vtlb::{TlbEntry, ASID_MASK, LO_D, LO_G, LO_RI, LO_V, LO_XI, VPN2_MASK};
 use crate::address::{GuestPage, GuestPhysical};
 use disco_abi::{CSSEG_WINDOW, CSSEG_WINDOW_SIZE, SPECIAL_PAGE, XSSEG_MAPPED, XSSEG_WINDOW};
 
@@ -74,11 +74,18 @@ impl Vcpu<'_> {
         }
         let asid = self.asid();
         let found = self.tlb.find(address, asid);
-        if let Some((index, entry)) = found.filter(|(_, entry)| entry.lo(address) & LO_V != 0) {
+        let need = if trap.miss_code() == code::TLBS {
+            LO_V | LO_D
+        } else {
+            LO_V
+        };
+        let allows = |entry: &TlbEntry| entry.lo(address) & need == need;
+        if let Some((index, entry)) = found.filter(|(_, entry)| allows(entry)) {
             self.counters.vtlb_hits += 1;
             return self.serve(address, &entry, index, false, trap, pmap, hardware);
         }
-        if let Some(entry) = self.registers.walk(address, asid, pmap, hardware) {
+        let walked = self.registers.walk(address, asid, pmap, hardware);
+        if let Some(entry) = walked.filter(|entry| found.is_none() || allows(entry)) {
             self.counters.walks += 1;
             let origin = self.replace_stale(address, asid, &entry, hardware);
             return self.serve(address, &entry, origin, false, trap, pmap, hardware);
@@ -205,7 +212,7 @@ impl Vcpu<'_> {
             let bytes = entry.page_bytes();
             let physical = GuestPhysical(page_base(lo, bytes) | address & (bytes - 1));
             if pmap.machine_page(physical.page()).is_none() {
-                return self.unbacked(physical, address, trap, pmap);
+                return self.unbacked(physical, lo, address, trap, pmap);
             }
         }
         self.install(address, entry, origin, present, pmap, hardware);
@@ -220,13 +227,32 @@ impl Vcpu<'_> {
         Fault::Served
     }
 
-    /// An access to guest-physical memory that has no machine page.
-    fn unbacked(&self, physical: GuestPhysical, address: u64, trap: &Trap, pmap: &Pmap) -> Fault {
+    /// An access to guest-physical memory that has no machine page. What the guest's entry `lo`
+    /// forbids comes before the bus error of memory that does not exist.
+    fn unbacked(
+        &self,
+        physical: GuestPhysical,
+        lo: u64,
+        address: u64,
+        trap: &Trap,
+        pmap: &Pmap,
+    ) -> Fault {
         if physical.page().0 < pmap.pages() {
             return Fault::Unbacked(physical.page());
         }
-        let fetch = trap.is_fetch(address);
-        Fault::Raise(Exception::plain(if fetch { code::IBE } else { code::DBE }))
+        let store = trap.miss_code() == code::TLBS;
+        let (forbidden, code, bus_error) = if store {
+            (lo & LO_D == 0, code::MOD, code::DBE)
+        } else if trap.is_fetch(address) {
+            (lo & LO_XI != 0, code::TLBXI, code::IBE)
+        } else {
+            (lo & LO_RI != 0, code::TLBRI, code::DBE)
+        };
+        Fault::Raise(if forbidden {
+            Exception::at(code, address)
+        } else {
+            Exception::plain(bus_error)
+        })
     }
 
     /// A miss in a linear window where no large page covers it.
@@ -240,7 +266,7 @@ impl Vcpu<'_> {
     ) -> Fault {
         let physical = GuestPhysical(offset);
         if pmap.machine_page(physical.page()).is_none() {
-            return self.unbacked(physical, address, trap, pmap);
+            return self.unbacked(physical, LO_D, address, trap, pmap);
         }
         self.counters.linear_pages += 1;
         let granule = self.l2.granule();

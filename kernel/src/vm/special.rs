@@ -68,6 +68,12 @@ impl SpecialPage {
         user_local set_user_local SP_USERLOCAL,
     }
 
+    /// The slots as the guest's loads and stores find them.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> &[AtomicU64; abi::SP_SLOTS] {
+        &self.slots
+    }
+
     fn word(&self, offset: u64) -> u32 {
         self.slots[offset as usize / 8].load(Ordering::Relaxed) as u32
     }

@@ -8,7 +8,7 @@ use super::hardware::Hardware;
 use super::mapping::linear_offset;
 use super::pmap::Pmap;
 use super::vcpu::Registers;
-use super::vtlb::{TlbEntry, ASID_MASK, VPN2_MASK};
+use super::vtlb::{TlbEntry, ASID_MASK, LO_G, LO_RI, LO_XI, VPN2_MASK};
 use crate::address::GuestPhysical;
 
 /// PWCtl.PWEn.
@@ -64,12 +64,16 @@ impl Registers {
         }
         let index = address >> page_shift & low_bits(field(self.pw_size, 6)) & !1;
         let rotate = field(self.pw_field, 0).checked_sub(2)?;
-        let lo = |entry: u64| (entry >> rotate).rotate_right(2) & 0xc000_0000_3fff_ffff;
         let page_mask = ((2u64 << page_shift) - 1) & !0x1fff;
+        // As a TLB entry is kept: no page number below the page's size, one G for both.
+        let kept = LO_RI | LO_XI | 0x3fff_fffe & !(page_mask >> 13 << 6);
+        let lo = |entry: u64| (entry >> rotate).rotate_right(2);
+        let (lo0, lo1) = (lo(load(pointer, index)?), lo(load(pointer, index | 1)?));
+        let global = lo0 & lo1 & LO_G;
         Some(TlbEntry {
             hi: address & VPN2_MASK & !(page_mask | 0x1fff) | asid & ASID_MASK,
-            lo0: lo(load(pointer, index)?),
-            lo1: lo(load(pointer, index | 1)?),
+            lo0: lo0 & kept | global,
+            lo1: lo1 & kept | global,
             page_mask,
         })
     }

@@ -4,6 +4,7 @@ use super::assembly;
 use super::machine::{Access, Miss, SimulatedMachine};
 use crate::address::{GuestPage, GuestPhysical, MachineAddress, MachinePage};
 use crate::vm::exception::code;
+use crate::vm::hardware::Hardware;
 use crate::vm::identity::Identity;
 use crate::vm::l2tlb::is_kernel_address;
 use crate::vm::mapping::linear_offset;
@@ -13,6 +14,7 @@ use crate::vm::trap::{Outcome, Trap};
 use crate::vm::vcpu::Vcpu;
 use crate::vm::vtlb::{TlbEntry, ASID_MASK, VPN2_MASK};
 use disco_abi::{Call, CSSEG_WINDOW, CSSEG_WINDOW_SIZE, HYPCALL, PAGE_SIZE};
+use disco_arch::instruction::{Cp0Register, Width};
 use disco_arch::trap::{Entry, LinearEntry};
 
 /// Where the guest's code is.
@@ -145,6 +147,24 @@ impl Guest {
     pub fn handle(&mut self, trap: &Trap) -> Outcome {
         self.vcpu
             .handle_trap(trap, self.now, &self.pmap, &mut self.machine)
+    }
+
+    /// The way out of the monitor: what waits is delivered.
+    pub fn resume(&mut self) {
+        self.vcpu.update_lines(self.now);
+        self.vcpu.deliver_interrupt();
+        self.vcpu.refuse_odd_pc();
+        if self.vcpu.prepare_resume() {
+            self.machine.tlb_flush();
+            self.machine
+                .show_special_page(self.vcpu.supervisor.is_none());
+        }
+    }
+
+    /// What `dmfc0` would read.
+    pub fn peek_cp0(&self, number: u8, select: u8) -> u64 {
+        let register = Cp0Register { number, select };
+        self.vcpu.read_cp0(register, Width::Double, &self.machine)
     }
 
     /// Executes a privileged instruction of the guest's kernel.

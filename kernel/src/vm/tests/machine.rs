@@ -47,15 +47,8 @@ pub struct SimulatedMachine {
 
 impl SimulatedMachine {
     pub fn new() -> Self {
-        let mut tlb = vec![None; ENTRIES];
-        tlb[0] = Some(TlbPair {
-            hi: SPECIAL_PAGE & !(2 * PAGE_SIZE - 1) & VPN2,
-            lo0: 1,
-            lo1: (SPECIAL_MACHINE >> 6) as u32 | 0x1f,
-            page_mask: 0x6000,
-        });
-        Self {
-            tlb,
+        let mut machine = Self {
+            tlb: vec![None; ENTRIES],
             random: 0,
             memory: BTreeMap::new(),
             count: 0,
@@ -67,7 +60,19 @@ impl SimulatedMachine {
             },
             fpu_saves: 0,
             fpu_loads: 0,
-        }
+        };
+        machine.show_special_page(true);
+        machine
+    }
+
+    /// Maps the special page, readable and writable, or nothing.
+    pub fn show_special_page(&mut self, shown: bool) {
+        self.tlb[0] = shown.then_some(TlbPair {
+            hi: SPECIAL_PAGE & !(2 * PAGE_SIZE - 1) & VPN2,
+            lo0: 1,
+            lo1: (SPECIAL_MACHINE >> 6) as u32 | 0x1f | 1 << 30,
+            page_mask: 0x6000,
+        });
     }
 
     fn matches(pair: &TlbPair, address: u64, asid: u64) -> bool {

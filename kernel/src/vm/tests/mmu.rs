@@ -289,16 +289,12 @@ impl Mmu {
             return exception(miss_code(access));
         }
         let physical = (lo & 0x3fff_ffc0) << 6 | address & (bytes - 1);
-        if physical >= PAGES << 14 {
-            return exception(match access {
-                Access::Fetch => code::IBE,
-                _ => code::DBE,
-            });
-        }
         match access {
             Access::Fetch if lo & LO_XI != 0 => exception(code::TLBXI),
             Access::Load if lo & LO_RI != 0 => exception(code::TLBRI),
             Access::Store if lo & LO_D == 0 => exception(code::MOD),
+            Access::Fetch if physical >= PAGES << 14 => exception(code::IBE),
+            _ if physical >= PAGES << 14 => exception(code::DBE),
             _ => End::Machine(self.guest.machine_address(physical)),
         }
     }

@@ -205,28 +205,4 @@ proptest! {
         guest.access(address, Access::Load);
         guest.audit();
     }
-
-    #[test]
-    fn walks_agree_with_the_manual(
-        page in 0..2048u64, middle in 0..2048u64, top in 0..2048u64,
-        even in any::<u64>(), odd in any::<u64>(), ptei in 2..32u64,
-    ) {
-        let mut guest = guest();
-        guest.write_cp0(PW_FIELD.0, PW_FIELD.1, 36 << 24 | 25 << 12 | 14 << 6 | ptei);
-        guest.store(TOP, 0);
-        guest.store(MIDDLE, 0);
-        guest.store(TOP + top * 8, XSSEG_WINDOW + MIDDLE);
-        guest.store(MIDDLE + middle * 8, XSSEG_WINDOW + TABLE);
-        guest.store(TABLE + (page & !1) * 8, even);
-        guest.store(TABLE + (page | 1) * 8, odd);
-        let address = top << 36 | middle << 25 | page << 14;
-        let entry = guest.vcpu.registers.walk(address, 5, &guest.pmap, &guest.machine).unwrap();
-        for (lo, word) in [(entry.lo0, even), (entry.lo1, odd)] {
-            // The two bits below EntryLo's image are RI (upper) and XI (lower).
-            prop_assert_eq!(lo & 0x3fff_ffff, word >> ptei & 0x3fff_ffff);
-            prop_assert_eq!(lo >> 62, word >> (ptei - 2) & 3);
-        }
-        prop_assert!(entry.matches(address, 5));
-        prop_assert_eq!(entry.page_bytes(), 0x4000);
-    }
 }
