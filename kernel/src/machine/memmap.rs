@@ -123,7 +123,7 @@ impl core::fmt::Display for WrongOwner {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let page = self.page.0;
         match self.found {
-            Some(owner) => write!(f, "machine page {page:#x} belongs to {owner:?}"),
+            Some(owner) => write!(f, "machine page {page:#x} is {}", owner.word()),
             None => write!(f, "machine page {page:#x} is in no node"),
         }
     }
