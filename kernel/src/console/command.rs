@@ -271,8 +271,12 @@ pub fn complete<'n>(
     names: impl Iterator<Item = &'n str>,
     found: &mut dyn FnMut(&str),
 ) -> usize {
-    let start = before.rfind(' ').map_or(0, |space| space + 1);
-    let (done, word) = before.split_at(start);
+    let start = before
+        .bytes()
+        .rposition(|byte| byte == b' ')
+        .map_or(0, |space| space + 1);
+    // `split_at` would bring in the message of its panic, which is longer than this module's help.
+    let (done, word) = before.split_at_checked(start).unwrap_or(("", before));
     let mut words = done.split_ascii_whitespace();
     let (first, second, third) = (words.next(), words.next(), words.next());
     let mut offer = |candidate: &str| {

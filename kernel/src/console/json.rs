@@ -1,5 +1,6 @@
 //! JSON objects on one line, with strings that may hold any bytes.
 
+use super::encoded;
 use core::fmt::{Display, Result, Write};
 
 /// Most bytes of a string that are kept; a longer one ends in `…`.
@@ -115,6 +116,10 @@ impl Write for Escaped<'_> {
             }
         }
         Ok(())
+    }
+
+    fn write_char(&mut self, character: char) -> Result {
+        self.write_str(encoded(character, &mut [0; 4]))
     }
 }
 

@@ -214,7 +214,7 @@ impl LineEditor {
     pub fn take(&mut self) -> Text {
         let line = self.line;
         let newest = &self.history[0];
-        if line.as_str().trim() != "" && line.as_str() != newest.as_str() {
+        if !line.as_str().trim_ascii().is_empty() && line.as_str() != newest.as_str() {
             self.history.copy_within(..HISTORY_LINES - 1, 1);
             self.history[0] = line;
             self.remembered = (self.remembered + 1).min(HISTORY_LINES);
@@ -267,8 +267,11 @@ impl LineEditor {
     }
 
     fn word_start(&self) -> usize {
-        let before = self.before_cursor().trim_end();
-        before.rfind(' ').map_or(0, |space| space + 1)
+        let before = self.before_cursor().trim_ascii_end();
+        before
+            .bytes()
+            .rposition(|byte| byte == b' ')
+            .map_or(0, |space| space + 1)
     }
 
     /// Shows the line entered `back` lines ago, or an empty one for 0.

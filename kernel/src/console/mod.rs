@@ -25,3 +25,9 @@ pub mod ring;
 pub use command::{Command, Format};
 pub use guest::GuestConsole;
 pub use mux::Mux;
+
+/// `character` as text in `place`: what `write_char` needs, once for all that implement it.
+#[inline(never)]
+pub(crate) fn encoded(character: char, place: &mut [u8; 4]) -> &str {
+    character.encode_utf8(place)
+}

@@ -20,6 +20,7 @@ mod output;
 #[cfg(test)]
 mod tests;
 
+use super::encoded;
 use core::fmt;
 
 use disco_flash::VMS_MAX;
@@ -227,5 +228,9 @@ impl fmt::Write for Notice<'_> {
             }
         }
         Ok(())
+    }
+
+    fn write_char(&mut self, character: char) -> fmt::Result {
+        self.write_str(encoded(character, &mut [0; 4]))
     }
 }

@@ -160,6 +160,11 @@ impl Write for Width {
         self.0 += text.chars().count();
         Ok(())
     }
+
+    fn write_char(&mut self, _: char) -> Result {
+        self.0 += 1;
+        Ok(())
+    }
 }
 
 impl Display for Value<'_> {

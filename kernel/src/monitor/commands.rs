@@ -195,15 +195,16 @@ impl Cpu {
             }
         }
         for slot in monitor.slots {
-            let counters = (0..slot.vcpu_count())
-                .filter_map(|number| monitor.with_vcpu(slot, number, counters))
-                .reduce(|mut sum, more| {
-                    for (sum, more) in sum.iter_mut().zip(more) {
-                        sum.1 += more.1;
-                    }
-                    sum
+            let mut sums = None;
+            for number in 0..slot.vcpu_count() {
+                monitor.with_vcpu(slot, number, |vcpu| {
+                    let sums = sums.get_or_insert([0; COUNTERS.len()]);
+                    sums.iter_mut()
+                        .zip(counters(vcpu))
+                        .for_each(|(sum, more)| *sum += more);
                 });
-            for (counter, value) in counters.into_iter().flatten() {
+            }
+            for (value, counter) in sums.into_iter().flatten().zip(COUNTERS) {
                 let row = StatRow {
                     cpu: None,
                     vm: Some(slot.name),
@@ -323,29 +324,51 @@ fn described(reason: &str, message: &Message) -> Message {
     text
 }
 
-/// A virtual CPU's counters by name.
-fn counters(vcpu: &Vcpu) -> [(&'static str, u64); 18] {
+/// The names of a virtual CPU's counters.
+static COUNTERS: [&str; 18] = [
+    "second-level TLB hits",
+    "linear window hits",
+    "system calls reflected",
+    "eret in the vectors",
+    "traps into the monitor",
+    "virtual TLB hits",
+    "page-table walks",
+    "linear window pages",
+    "refills reflected",
+    "exceptions reflected",
+    "moves of CP0 registers",
+    "TLB instructions",
+    "eret in the monitor",
+    "wait",
+    "other privileged instructions",
+    "monitor calls",
+    "interrupts delivered",
+    "FPU loads",
+];
+
+/// A virtual CPU's counters, as [`COUNTERS`] names them.
+fn counters(vcpu: &Vcpu) -> [u64; COUNTERS.len()] {
     let fast = vcpu.context.counters;
     let slow = vcpu.counters;
     [
-        ("second-level TLB hits", fast.l2_hits),
-        ("linear window hits", fast.linear_hits),
-        ("system calls reflected", fast.system_calls),
-        ("eret in the vectors", fast.erets),
-        ("traps into the monitor", slow.traps),
-        ("virtual TLB hits", slow.vtlb_hits),
-        ("page-table walks", slow.walks),
-        ("linear window pages", slow.linear_pages),
-        ("refills reflected", slow.refills_reflected),
-        ("exceptions reflected", slow.exceptions_reflected),
-        ("moves of CP0 registers", slow.moves),
-        ("TLB instructions", slow.tlb_instructions),
-        ("eret in the monitor", slow.erets),
-        ("wait", slow.waits),
-        ("other privileged instructions", slow.others),
-        ("monitor calls", slow.calls),
-        ("interrupts delivered", slow.interrupts),
-        ("FPU loads", slow.fpu_loads),
+        fast.l2_hits,
+        fast.linear_hits,
+        fast.system_calls,
+        fast.erets,
+        slow.traps,
+        slow.vtlb_hits,
+        slow.walks,
+        slow.linear_pages,
+        slow.refills_reflected,
+        slow.exceptions_reflected,
+        slow.moves,
+        slow.tlb_instructions,
+        slow.erets,
+        slow.waits,
+        slow.others,
+        slow.calls,
+        slow.interrupts,
+        slow.fpu_loads,
     ]
 }
 

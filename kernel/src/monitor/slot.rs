@@ -1,6 +1,7 @@
 //! The virtual machines of the description: one slot each, whether it runs or not.
 
 use super::resident::ResidentVm;
+use crate::console::encoded;
 use crate::machine::VmId;
 use crate::schedule::VcpuId;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -43,6 +44,10 @@ impl core::fmt::Write for Message {
         self.bytes[self.length..][..count].copy_from_slice(&text.as_bytes()[..count]);
         self.length += count;
         Ok(())
+    }
+
+    fn write_char(&mut self, character: char) -> core::fmt::Result {
+        self.write_str(encoded(character, &mut [0; 4]))
     }
 }
 

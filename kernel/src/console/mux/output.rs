@@ -2,6 +2,7 @@
 
 use core::fmt::{self, Write};
 
+use super::super::encoded;
 use super::super::line::ERASE_LINE;
 use super::super::ring::Ring;
 use super::input::Leaving;
@@ -32,6 +33,10 @@ impl Write for Terminal<'_> {
             self.0.push(byte);
         }
         Ok(())
+    }
+
+    fn write_char(&mut self, character: char) -> fmt::Result {
+        self.write_str(encoded(character, &mut [0; 4]))
     }
 }
 
