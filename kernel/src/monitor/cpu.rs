@@ -10,7 +10,7 @@ use super::resident::{Resident, ResidentVm};
 use super::slot::{Ending, Message, VmSlot};
 use super::Monitor;
 use crate::address::GuestPage;
-use crate::clock::{count_hz, Clock, LOOK_AT_CLOCK, TICKS_PER_MS};
+use crate::clock::{count_hz, Clock, LOOK_AT_CLOCK};
 use crate::machine::NodeId;
 use crate::schedule::{self, CpuId, RunQueue, Times, VcpuId, VcpuSet};
 use crate::vm::exception::NoVector;
@@ -34,8 +34,6 @@ pub const NOBODY: u32 = u32::MAX;
 const LINES: u32 = Cause::IP2.bits() | Cause::IP3.bits() | Cause::IP7.bits();
 /// A timer is not set nearer than this, in ticks, so that it is not missed.
 const SOONEST: u64 = 32;
-/// A turn counts what a virtual CPU has run; one that never waits takes a turn so often, in ticks.
-const COUNT_RUN: u64 = 100 * TICKS_PER_MS;
 /// Posted bits: console input waits, or does no more; messages of siblings wait.
 pub const POSTED_INPUT: u64 = 1 << LINE_CONSOLE;
 /// See [`POSTED_INPUT`].
@@ -168,6 +166,7 @@ impl Cpu {
     }
 
     /// Ticks since reset.
+    #[inline(never)]
     pub fn now(&mut self) -> u64 {
         self.clock.now(cp0::count())
     }
@@ -183,7 +182,7 @@ impl Cpu {
         // SAFETY: traps come from the loaded virtual CPU, which is this CPU's.
         let resident = unsafe { &mut *self.loaded };
         resident.shared.shootdown.leave();
-        let now = self.now();
+        let now = self.clock.now(cp0::count());
         let mut hardware = self.hardware();
         let user = resident.vcpu.supervisor.is_some()
             || resident.vcpu.context.status & u64::from(Status::KSU_USER.bits()) != 0;
@@ -236,8 +235,7 @@ impl Cpu {
             Done::Yield => {
                 resident.vcpu.set_gpr(2, 0);
                 let now = self.now();
-                self.queue.yield_now(self.monitor.scheduler, now);
-                true
+                self.queue.yield_now(self.monitor.scheduler, now)
             }
             Done::Ends {
                 reason,
@@ -392,10 +390,7 @@ impl Cpu {
                 ended: &mut self.ended,
             };
             let turn = self.queue.turn(self.monitor.scheduler, now, &mut local);
-            self.until = match turn.run {
-                Some(_) => turn.until.min(now.saturating_add(COUNT_RUN)),
-                None => turn.until,
-            };
+            self.until = turn.until;
             self.shared
                 .switches
                 .store(self.queue.counters().switches, Ordering::Relaxed);
@@ -483,11 +478,11 @@ impl Cpu {
         // A busy host may take longer than any distance that is fixed.
         let mut distance = SOONEST;
         loop {
-            at = at.max(self.clock.now(cp0::count()).saturating_add(distance));
+            at = at.max(self.now().saturating_add(distance));
             distance *= 2;
             // SAFETY: the timer's line is the monitor's.
             unsafe { cp0::set_compare(at as u32) };
-            if self.clock.now(cp0::count()) < at {
+            if self.now() < at {
                 return;
             }
         }

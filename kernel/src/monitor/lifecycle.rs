@@ -76,8 +76,9 @@ impl Monitor {
     /// Starts virtual CPU `number` of `slot`, which has been reset, on a CPU of `node` or nearby;
     /// whether it was off. Under the slot's state.
     pub(super) fn start_vcpu(&self, slot: &VmSlot, number: u16, node: NodeId) -> bool {
-        let cpu = self.scheduler.place(node).unwrap_or(CpuId(0));
-        let started = self.scheduler.start(slot.vcpu(number), cpu);
+        let vcpu = slot.vcpu(number);
+        let cpu = self.scheduler.place(vcpu, node).unwrap_or(CpuId(0));
+        let started = self.scheduler.start(vcpu, cpu);
         if started {
             interrupts::send_ipi(usize::from(cpu.0));
         }

@@ -188,6 +188,7 @@ fn make_slots(handover: &Handover, carver: &mut Carver) -> &'static [VmSlot] {
     for (number, described) in vms.iter().enumerate().take(VMS_MAX) {
         let slot = VmSlot::new(VmId(number as u16), described, first);
         // Together no more than `VCPUS_MAX`: `DescriptionView::parse` has seen to that.
+        SCHEDULER.join(first, slot.vcpu_count());
         first.0 += slot.vcpu_count();
         // SAFETY: `take` returned room for as many slots.
         unsafe { place.add(number).write(slot) };
@@ -319,5 +320,9 @@ struct EventLine<'a>(spin::MutexGuard<'a, Uart>);
 impl Write for EventLine<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.write_str(text)
+    }
+
+    fn write_char(&mut self, character: char) -> fmt::Result {
+        self.0.write_char(character)
     }
 }

@@ -30,18 +30,30 @@
 //! CPU (one of its own node first) at its scheduling points by clearing its bit, and gives a
 //! ready virtual CPU away: state to memory ([`Local::leave`]), home changed, inbox bit,
 //! interrupt. Nobody else changes a home, so a virtual CPU that wakes returns to the CPU it
-//! last ran on.
+//! last ran on. A CPU that becomes idle interrupts one that has more than one to run.
+//!
+//! Where no CPU is idle, but one has had clearly less to do for a while, it is given the virtual
+//! CPU that has been elsewhere for longest (`balance.rs`), one at a time: so N of them that
+//! compute on M CPUs all get M / N of a CPU in the long run.
 //!
 //! # Fairness
 //!
-//! The ready virtual CPU with the least virtual run time runs, for at most a time slice while
-//! others are ready. One that wakes has at most [`Times::credit`] of advantage over those that
-//! ran meanwhile, and preempts one that is ahead of it by [`Times::preempt`].
+//! The virtual CPUs that could run on one CPU share a *period*, each gets an equal slice of it.
+//! The one with the least virtual run time is next, but if a ready one would then wait for longer
+//! than a period, the longest ready one is (`pick.rs`). So a virtual CPU that loses its CPU while
+//! it holds a guest's lock has it back within a period. One that wakes has at most
+//! [`Times::credit`] of advantage over those that ran meanwhile, and preempts one that is ahead
+//! of it by [`Times::preempt`]. One that yields, as a guest's spinning lock does, goes behind all
+//! that are ready.
 //!
 //! All times are ticks of Count, extended to 64 bits by the caller so that they never wrap.
 
+mod balance;
+mod pick;
+mod place;
 mod post;
 mod queue;
+mod ready;
 mod set;
 mod turn;
 
@@ -64,6 +76,10 @@ pub struct VcpuId(pub u16);
 pub struct CpuId(pub u8);
 
 #[cfg(test)]
+mod fairness;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod workload;

@@ -18,10 +18,20 @@ const OFF: u8 = u8::MAX;
 #[derive(Debug)]
 #[repr(align(64))]
 pub struct Mailbox {
-    node: NodeId,
+    pub(super) node: NodeId,
     pub(super) inbox: AtomicVcpuSet,
     /// How many virtual CPUs have their home here.
     homed: AtomicU32,
+    /// How many could run here; its CPU writes it.
+    pub(super) runnable: AtomicU32,
+    /// The same as an average, see `balance.rs`; its CPU writes it.
+    pub(super) average: AtomicU64,
+    /// Up to when, in ticks.
+    pub(super) averaged: AtomicU64,
+    /// When a virtual CPU was last given from here or to here to balance, in ticks.
+    pub(super) moved: AtomicU64,
+    /// The same between nodes.
+    pub(super) moved_far: AtomicU64,
 }
 
 impl Mailbox {
@@ -31,6 +41,11 @@ impl Mailbox {
             node,
             inbox: AtomicVcpuSet::new(),
             homed: AtomicU32::new(0),
+            runnable: AtomicU32::new(0),
+            average: AtomicU64::new(0),
+            averaged: AtomicU64::new(0),
+            moved: AtomicU64::new(0),
+            moved_far: AtomicU64::new(0),
         }
     }
 
@@ -54,6 +69,10 @@ struct VcpuWords {
     /// The CPU that owns its run state, or [`OFF`]. Only that CPU changes it; out of off,
     /// whoever starts it.
     home: AtomicU8,
+    /// The node of the CPU it was started on.
+    started_in: AtomicU8,
+    /// The first virtual CPU of its virtual machine (low half), and how many that one has.
+    siblings: AtomicU32,
     /// While it changes homes: its virtual run time less that of the queue it left.
     lag: AtomicU64,
     /// Ticks it has run.
@@ -66,7 +85,7 @@ pub struct Scheduler {
     cpus: [Once<&'static Mailbox>; CPUS_MAX],
     vcpus: [VcpuWords; VCPUS_MAX],
     /// A bit for each CPU that has nothing to run.
-    idle: AtomicU64,
+    pub(super) idle: AtomicU64,
 }
 
 impl Scheduler {
@@ -78,6 +97,8 @@ impl Scheduler {
                 VcpuWords {
                     posted: AtomicU64::new(0),
                     home: AtomicU8::new(OFF),
+                    started_in: AtomicU8::new(0),
+                    siblings: AtomicU32::new(0),
                     lag: AtomicU64::new(0),
                     ran: AtomicU64::new(0),
                 }
@@ -94,6 +115,7 @@ impl Scheduler {
     }
 
     /// The mailbox of a CPU, if it is known.
+    #[inline(never)]
     pub fn mailbox(&self, cpu: CpuId) -> Option<&'static Mailbox> {
         self.cpus.get(usize::from(cpu.0))?.get().copied()
     }
@@ -102,9 +124,26 @@ impl Scheduler {
         self.vcpus.get(usize::from(vcpu.0))
     }
 
-    fn known_cpus(&self) -> impl Iterator<Item = (CpuId, &'static Mailbox)> + '_ {
-        (0..CPUS_MAX as u8)
-            .filter_map(|cpu| self.mailbox(CpuId(cpu)).map(|mail| (CpuId(cpu), mail)))
+    /// Makes `count` virtual CPUs from `first` on siblings: they are one virtual machine's, and
+    /// rather kept on different CPUs.
+    pub fn join(&self, first: VcpuId, count: u16) {
+        let members = self.vcpus.iter().skip(usize::from(first.0));
+        for words in members.take(usize::from(count)) {
+            let siblings = u32::from(count) << 16 | u32::from(first.0);
+            words.siblings.store(siblings, Ordering::Relaxed);
+        }
+    }
+
+    /// How many siblings of `vcpu` have their home on `cpu`.
+    pub(super) fn siblings_on(&self, vcpu: VcpuId, cpu: CpuId) -> usize {
+        let siblings = self
+            .vcpu(vcpu)
+            .map_or(0, |words| words.siblings.load(Ordering::Relaxed));
+        let (first, count) = (siblings as u16, (siblings >> 16) as u16);
+        let members = (first..first.saturating_add(count)).map(VcpuId);
+        members
+            .filter(|&member| member != vcpu && self.home(member) == Some(cpu))
+            .count()
     }
 
     /// Sets `bits` in the posted word of `vcpu` and tells its home. Returns the CPU that the
@@ -169,11 +208,6 @@ impl Scheduler {
             .map_or(0, |words| words.ran.load(Ordering::Relaxed))
     }
 
-    /// Whether `cpu` has nothing to run.
-    pub fn is_idle(&self, cpu: CpuId) -> bool {
-        self.idle.load(Ordering::Acquire) >> cpu.0 & 1 == 1
-    }
-
     /// Starts `vcpu`, which is off, on `cpu`; returns whether it was off and the CPU is known.
     /// The caller then interrupts `cpu`. Starting and stopping one virtual CPU at the same time
     /// is ruled out by the virtual machine's lock, which the caller holds.
@@ -188,26 +222,11 @@ impl Scheduler {
         words.posted.store(0, Ordering::Relaxed);
         words.lag.store(0, Ordering::Relaxed);
         words.ran.store(0, Ordering::Relaxed);
+        words.started_in.store(mailbox.node.0, Ordering::Relaxed);
         mailbox.homed.fetch_add(1, Ordering::Relaxed);
         words.home.store(cpu.0, Ordering::Release);
         mailbox.inbox.insert(vcpu);
         true
-    }
-
-    /// The CPU that has the fewest virtual CPUs among those of the nodes nearest to `prefer`
-    /// (`None` if no CPU is known). Nodes are as far apart as their numbers.
-    pub fn place(&self, prefer: NodeId) -> Option<CpuId> {
-        self.known_cpus()
-            .min_by_key(|(_, mail)| (mail.node.0.abs_diff(prefer.0), mail.homed()))
-            .map(|(cpu, _)| cpu)
-    }
-
-    /// The node of the CPU that has the fewest virtual CPUs: where a new virtual machine of
-    /// one virtual CPU goes if its memory fits.
-    pub fn least_loaded_node(&self) -> Option<NodeId> {
-        self.known_cpus()
-            .min_by_key(|(_, mail)| mail.homed())
-            .map(|(_, mail)| mail.node)
     }
 
     // What follows is for the home of the virtual CPU, or the CPU itself, only.
@@ -221,6 +240,12 @@ impl Scheduler {
     pub(super) fn lag(&self, vcpu: VcpuId) -> u64 {
         self.vcpu(vcpu)
             .map_or(0, |words| words.lag.load(Ordering::Relaxed))
+    }
+
+    /// The node of the CPU that `vcpu` was started on: where its memory is.
+    pub(super) fn started_in(&self, vcpu: VcpuId) -> NodeId {
+        let words = self.vcpu(vcpu);
+        NodeId(words.map_or(0, |words| words.started_in.load(Ordering::Relaxed)))
     }
 
     /// Makes `to` the home of `vcpu`, with `lag` for its queue, and tells it.
@@ -248,36 +273,6 @@ impl Scheduler {
         if let Some(mailbox) = self.mailbox(cpu) {
             mailbox.homed.fetch_sub(1, Ordering::Relaxed);
         }
-    }
-
-    pub(super) fn advertise(&self, cpu: CpuId, idle: bool) {
-        let bit = 1 << cpu.0;
-        if self.is_idle(cpu) == idle {
-            return;
-        }
-        if idle {
-            self.idle.fetch_or(bit, Ordering::AcqRel);
-        } else {
-            self.idle.fetch_and(!bit, Ordering::AcqRel);
-        }
-    }
-
-    /// Claims an idle CPU for a virtual CPU of `cpu`: one of its node, or the nearest.
-    pub(super) fn claim_idle(&self, cpu: CpuId) -> Option<CpuId> {
-        let mut idle = self.idle.load(Ordering::Acquire) & !(1 << cpu.0);
-        let node = self.mailbox(cpu)?.node;
-        while idle != 0 {
-            let (target, _) = self
-                .known_cpus()
-                .filter(|(other, _)| idle >> other.0 & 1 == 1)
-                .min_by_key(|(_, mail)| mail.node.0.abs_diff(node.0))?;
-            let bit = 1 << target.0;
-            if self.idle.fetch_and(!bit, Ordering::AcqRel) & bit != 0 {
-                return Some(target);
-            }
-            idle &= !bit;
-        }
-        None
     }
 }
 

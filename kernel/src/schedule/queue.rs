@@ -1,28 +1,40 @@
 //! The run queue: states and run times of the virtual CPUs whose home is this CPU.
 
+use super::ready::{ReadyList, Waiter};
 use super::{CpuId, Scheduler, VcpuId, VcpuSet, VCPUS_MAX};
 use crate::machine::Audit;
 
 /// Lengths of time in ticks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Times {
-    /// How long one runs while others are ready.
-    pub slice: u64,
+    /// Those that could run on one CPU get equal parts of this: no ready one waits longer.
+    pub period: u64,
+    /// No slice is shorter.
+    pub least: u64,
     /// Most run time that waiting earns.
     pub credit: u64,
     /// How far one that wakes must be behind the running one to preempt it.
     pub preempt: u64,
+    /// Logarithm of the ticks that an average of the load goes back.
+    pub memory: u32,
 }
 
 impl Times {
-    /// For a Count of `hz` ticks a second: slices of 10 ms, a credit of 5 ms, and preemption
-    /// at a lead of 1 ms.
+    /// For a Count of `hz` ticks a second: a period of 10 ms, slices of 1 ms and more, a credit
+    /// of 5 ms, preemption at a lead of 1 ms, and averages of 50 to 100 ms.
     pub const fn at(hz: u64) -> Self {
         Self {
-            slice: hz / 100,
+            period: hz / 100,
+            least: hz / 1000,
             credit: hz / 200,
             preempt: hz / 1000,
+            memory: (hz / 10).ilog2(),
         }
+    }
+
+    /// A run or a wait so short that it does not count: a quarter of the shortest slice.
+    pub(super) const fn moment(&self) -> u64 {
+        self.least / 4
     }
 }
 
@@ -51,8 +63,10 @@ pub struct Counters {
     pub wakes: u64,
     /// Virtual CPUs that came from another CPU, or were started.
     pub arrivals: u64,
-    /// Virtual CPUs given to idle CPUs.
+    /// Virtual CPUs given to other CPUs.
     pub given: u64,
+    /// Those of them that were given to one that was not idle.
+    pub shared: u64,
     /// Inbox bits passed on to a new home.
     pub forwarded: u64,
 }
@@ -81,29 +95,39 @@ impl core::fmt::Display for QueueFailure {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Slot {
+pub(super) struct Slot {
     /// Ticks it has run, comparable among those of one queue.
     virtual_time: u64,
     /// While it waits.
-    deadline: u64,
+    pub(super) deadline: u64,
+    /// When it came to this CPU.
+    came: u64,
 }
 
 /// The virtual CPUs of one CPU, which alone touches this; it lies in its node's memory.
 #[derive(Debug)]
 pub struct RunQueue {
     pub(super) cpu: CpuId,
-    times: Times,
-    slots: [Slot; VCPUS_MAX],
-    pub(super) ready: VcpuSet,
-    waiting: VcpuSet,
+    pub(super) times: Times,
+    pub(super) slots: [Slot; VCPUS_MAX],
+    pub(super) ready: ReadyList,
+    pub(super) waiting: VcpuSet,
     pub(super) current: Option<VcpuId>,
-    /// Those that became ready in this turn: only they preempt.
-    woken: VcpuSet,
     /// Up to when the current one's run time is counted.
-    charged: u64,
-    slice_end: u64,
+    pub(super) charged: u64,
+    /// Since when the current one was ready before its slice.
+    pub(super) since: u64,
+    pub(super) slice_begin: u64,
+    pub(super) slice_len: u64,
+    /// The current one wants no more of its slice.
+    pub(super) yields: bool,
     /// Least virtual time of the runnable ones; never falls.
     floor: u64,
+    /// How many could run, as an average up to tick `averaged`, see `balance.rs`.
+    pub(super) average: u64,
+    pub(super) averaged: u64,
+    /// When the longest ready one may go to an idle CPU; `u64::MAX` if none is.
+    pub(super) gives: u64,
     pub(super) counters: Counters,
 }
 
@@ -116,24 +140,31 @@ impl RunQueue {
         let slot = Slot {
             virtual_time: BEGINNING,
             deadline: u64::MAX,
+            came: 0,
         };
         Self {
             cpu,
             times,
             slots: [slot; VCPUS_MAX],
-            ready: VcpuSet::EMPTY,
+            ready: ReadyList::new(),
             waiting: VcpuSet::EMPTY,
             current: None,
-            woken: VcpuSet::EMPTY,
             charged: 0,
-            slice_end: 0,
+            since: 0,
+            slice_begin: 0,
+            slice_len: 0,
+            yields: false,
             floor: BEGINNING,
+            average: 0,
+            averaged: 0,
+            gives: u64::MAX,
             counters: Counters {
                 turns: 0,
                 switches: 0,
                 wakes: 0,
                 arrivals: 0,
                 given: 0,
+                shared: 0,
                 forwarded: 0,
             },
         }
@@ -168,26 +199,23 @@ impl RunQueue {
         }
     }
 
-    fn virtual_time(&self, vcpu: VcpuId) -> u64 {
+    #[inline(never)]
+    pub(super) fn virtual_time(&self, vcpu: VcpuId) -> u64 {
         self.slots
             .get(usize::from(vcpu.0))
             .map_or(self.floor, |slot| slot.virtual_time)
     }
 
-    fn set_virtual_time(&mut self, vcpu: VcpuId, time: u64) {
+    /// When `vcpu` came to this CPU, in ticks.
+    pub(super) fn came(&self, vcpu: VcpuId) -> u64 {
+        let slot = self.slots.get(usize::from(vcpu.0));
+        slot.map_or(0, |slot| slot.came)
+    }
+
+    pub(super) fn set_virtual_time(&mut self, vcpu: VcpuId, time: u64) {
         if let Some(slot) = self.slots.get_mut(usize::from(vcpu.0)) {
             slot.virtual_time = time;
         }
-    }
-
-    /// The ready one that has run least.
-    fn first(&self) -> Option<VcpuId> {
-        self.ready.iter().min_by_key(|&v| self.virtual_time(v))
-    }
-
-    /// The ready one that would wait longest.
-    pub(super) fn last(&self) -> Option<VcpuId> {
-        self.ready.iter().max_by_key(|&v| self.virtual_time(v))
     }
 
     /// Counts what the current one has run up to `now`.
@@ -198,9 +226,15 @@ impl RunQueue {
             scheduler.count_run(current, ran);
         }
         self.charged = self.charged.max(now);
-        let runnable = self.first().into_iter().chain(self.current);
-        let least = runnable.map(|vcpu| self.virtual_time(vcpu)).min();
-        self.floor = self.floor.max(least.unwrap_or(self.floor));
+        self.average_load(now);
+        let current = self.current.map(|current| self.virtual_time(current));
+        let ready = self.ready.iter().map(|waiter| waiter.vcpu);
+        let least = ready.fold(current.unwrap_or(u64::MAX), |least, vcpu| {
+            least.min(self.virtual_time(vcpu))
+        });
+        if least != u64::MAX {
+            self.floor = self.floor.max(least);
+        }
     }
 
     /// The current one has not run for `ticks` of the time since the last charge: the CPU did
@@ -230,25 +264,27 @@ impl RunQueue {
         true
     }
 
-    /// The current virtual CPU lets another one run, if one is ready; the caller takes a turn.
-    pub fn yield_now(&mut self, scheduler: &Scheduler, now: u64) {
-        self.charge(scheduler, now);
-        if let (Some(current), Some(first)) = (self.current, self.first()) {
-            let level = self.virtual_time(first);
-            self.set_virtual_time(current, self.virtual_time(current).max(level));
-            self.slice_end = now;
-        }
-    }
-
     /// Takes in one that came from another CPU or was started, `lag` ahead of the others.
-    pub(super) fn arrive(&mut self, vcpu: VcpuId, lag: u64) {
+    pub(super) fn arrive(&mut self, vcpu: VcpuId, lag: u64, now: u64) {
         let time = self.floor.saturating_add_signed(lag as i64);
         let least = self.floor.saturating_sub(self.times.credit);
-        let most = self.floor.saturating_add(self.times.slice);
+        let most = self.floor.saturating_add(self.slice());
         self.set_virtual_time(vcpu, time.max(least).min(most));
-        self.ready.insert(vcpu);
-        self.woken.insert(vcpu);
+        if let Some(slot) = self.slots.get_mut(usize::from(vcpu.0)) {
+            slot.came = now;
+        }
+        self.make_ready(vcpu, now);
         self.counters.arrivals += 1;
+    }
+
+    #[inline(never)]
+    fn make_ready(&mut self, vcpu: VcpuId, since: u64) {
+        self.ready.insert(Waiter {
+            vcpu,
+            woken: true,
+            left: 0,
+            since,
+        });
     }
 
     /// How far `vcpu` is ahead of the others (as two's complement), to arrive elsewhere with.
@@ -260,20 +296,19 @@ impl RunQueue {
     pub(super) fn forget(&mut self, vcpu: VcpuId) {
         self.ready.remove(vcpu);
         self.waiting.remove(vcpu);
-        self.woken.remove(vcpu);
         self.current = self.current.filter(|&current| current != vcpu);
     }
 
     /// Makes `vcpu` ready if it waits.
-    pub(super) fn wake(&mut self, vcpu: VcpuId) {
+    #[inline(never)]
+    pub(super) fn wake(&mut self, vcpu: VcpuId, now: u64) {
         if !self.waiting.contains(vcpu) {
             return;
         }
         self.waiting.remove(vcpu);
         let earliest = self.floor.saturating_sub(self.times.credit);
         self.set_virtual_time(vcpu, self.virtual_time(vcpu).max(earliest));
-        self.ready.insert(vcpu);
-        self.woken.insert(vcpu);
+        self.make_ready(vcpu, now);
         self.counters.wakes += 1;
     }
 
@@ -282,46 +317,9 @@ impl RunQueue {
         for vcpu in self.waiting.iter() {
             let slot = self.slots.get(usize::from(vcpu.0));
             if slot.is_some_and(|slot| slot.deadline <= now) {
-                self.wake(vcpu);
+                self.wake(vcpu, now);
             }
         }
-    }
-
-    /// Decides who runs from `now` on.
-    pub(super) fn pick(&mut self, now: u64) {
-        let expired = now >= self.slice_end;
-        let next = match (self.current, self.first()) {
-            (None, first) => first,
-            (Some(current), Some(first)) => {
-                let (mine, its) = (self.virtual_time(current), self.virtual_time(first));
-                let preempts =
-                    self.woken.contains(first) && its.saturating_add(self.times.preempt) < mine;
-                Some(first).filter(|_| preempts || expired && its <= mine)
-            }
-            (Some(_), None) => None,
-        };
-        self.woken = VcpuSet::EMPTY;
-        if let Some(next) = next {
-            self.ready.remove(next);
-            if let Some(previous) = self.current.replace(next) {
-                self.ready.insert(previous);
-            }
-            self.counters.switches += 1;
-        }
-        if next.is_some() || expired {
-            self.slice_end = now.saturating_add(self.times.slice);
-        }
-    }
-
-    /// When this CPU must take its next turn, if nothing is posted before: the end of the slice
-    /// or a deadline; `u64::MAX` for never.
-    pub fn next_event(&self) -> u64 {
-        let competes = self.current.is_some() && !self.ready.is_empty();
-        let slice = if competes { self.slice_end } else { u64::MAX };
-        let slots = self.waiting.iter();
-        slots
-            .filter_map(|vcpu| self.slots.get(usize::from(vcpu.0)))
-            .fold(slice, |earliest, slot| earliest.min(slot.deadline))
     }
 
     /// Checks that each virtual CPU here has one state, and its home here.

@@ -51,14 +51,28 @@ impl VcpuSet {
     }
 
     /// Its members, by number.
-    pub fn iter(self) -> impl Iterator<Item = VcpuId> {
-        (0u16..).zip(self.0).flat_map(|(at, mut word)| {
-            core::iter::from_fn(move || {
-                let bit = word.trailing_zeros();
-                word &= word.checked_sub(1)?;
-                Some(VcpuId(at * 64 + bit as u16))
-            })
-        })
+    pub fn iter(self) -> Members {
+        Members(self)
+    }
+}
+
+/// The members of a [`VcpuSet`] that are still to come.
+#[derive(Debug)]
+pub struct Members(VcpuSet);
+
+impl Iterator for Members {
+    type Item = VcpuId;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<VcpuId> {
+        for (at, word) in (0..).zip(&mut self.0 .0) {
+            let bit = word.trailing_zeros();
+            if bit < u64::BITS {
+                *word &= *word - 1;
+                return Some(VcpuId(at * 64 + bit as u16));
+            }
+        }
+        None
     }
 }
 

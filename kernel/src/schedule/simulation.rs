@@ -131,6 +131,12 @@ impl World {
         self.queues[usize::from(home.0)].state(VcpuId(vcpu))
     }
 
+    /// The node of the home of a virtual CPU that is not off.
+    pub fn node(&self, vcpu: u16) -> Option<NodeId> {
+        let home = self.scheduler.home(VcpuId(vcpu))?;
+        self.scheduler.mailbox(home).map(|mail| mail.node)
+    }
+
     /// One sent interrupt arrives.
     pub fn arrive(&mut self, which: usize) {
         if !self.wires.flying.is_empty() {

@@ -31,21 +31,30 @@ impl RunQueue {
         self.charge(scheduler, now);
         if let Some(mailbox) = scheduler.mailbox(self.cpu) {
             for vcpu in mailbox.inbox.take().iter() {
-                self.look_at(scheduler, vcpu, local);
+                self.look_at(scheduler, vcpu, now, local);
             }
         }
         self.wake_late(now);
+        if self.current.is_none() {
+            self.pick(now);
+        }
+        self.feed_idle(scheduler, now, local);
         self.pick(now);
-        self.give_away(scheduler, local);
-        scheduler.advertise(self.cpu, self.current.is_none());
+        self.balance(scheduler, now, local);
         Turn {
             run: self.current,
-            until: self.next_event(),
+            until: match self.current {
+                // What it runs is counted.
+                Some(_) => self
+                    .next_event()
+                    .min(now.saturating_add(10 * self.times.period)),
+                None => self.next_event(),
+            },
         }
     }
 
     /// Does what an inbox bit asks for.
-    fn look_at(&mut self, scheduler: &Scheduler, vcpu: VcpuId, local: &mut impl Local) {
+    fn look_at(&mut self, scheduler: &Scheduler, vcpu: VcpuId, now: u64, local: &mut impl Local) {
         match scheduler.home(vcpu) {
             // Switched off since: the bit is from its life before.
             None => return,
@@ -59,7 +68,7 @@ impl RunQueue {
             Some(_) => {}
         }
         if self.state(vcpu).is_none() {
-            self.arrive(vcpu, scheduler.lag(vcpu));
+            self.arrive(vcpu, scheduler.lag(vcpu), now);
         }
         let posted = scheduler.posted(vcpu);
         if posted & POSTED_STOP != 0 {
@@ -68,22 +77,7 @@ impl RunQueue {
             scheduler.switch_off(vcpu, self.cpu);
             local.stopped(vcpu);
         } else if posted != 0 {
-            self.wake(vcpu);
-        }
-    }
-
-    /// Gives ready virtual CPUs to idle CPUs, as long as there are both.
-    fn give_away(&mut self, scheduler: &Scheduler, local: &mut impl Local) {
-        while let Some(vcpu) = self.last() {
-            let Some(target) = scheduler.claim_idle(self.cpu) else {
-                return;
-            };
-            let lag = self.lag(vcpu);
-            self.forget(vcpu);
-            local.leave(vcpu);
-            scheduler.move_home(vcpu, self.cpu, target, lag);
-            self.counters.given += 1;
-            local.interrupt(target);
+            self.wake(vcpu, now);
         }
     }
 }
