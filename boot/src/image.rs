@@ -2,6 +2,7 @@
 
 use core::ptr::addr_of;
 use core::slice;
+use disco_abi::PAGE_SIZE;
 use disco_arch::board::XKPHYS_CACHED;
 use disco_arch::cpu;
 use disco_kernel::machine::layout::Range;
@@ -10,6 +11,7 @@ extern "C" {
     // From linker.ld: addresses, not data.
     static __image_start: u8;
     static __text_end: u8;
+    static __read_only_end: u8;
     static __shared_start: u8;
     static __image_end: u8;
     static __relocations_start: Relocation;
@@ -29,8 +31,14 @@ struct Relocation {
 /// Entries of the global offset table that belong to a dynamic linker, which is not there.
 const GOT_RESERVED: usize = 2;
 
-/// Bytes of the part that each node has a copy of.
+/// Bytes of the part that each node has a copy of, in whole pages.
 pub fn code_len() -> u64 {
+    let bytes = addr_of!(__read_only_end) as u64 - addr_of!(__image_start) as u64;
+    bytes.next_multiple_of(PAGE_SIZE)
+}
+
+/// Where the data that all nodes share begins, in bytes from the image's beginning.
+pub fn shared_at() -> u64 {
     addr_of!(__shared_start) as u64 - addr_of!(__image_start) as u64
 }
 
@@ -52,6 +60,7 @@ pub fn text_len() -> u64 {
 /// Runs on node 0's copy, and nobody uses the memory at `to`, which is as long as [`code_len`].
 pub unsafe fn copy_code(to: Range) -> u64 {
     let start = addr_of!(__image_start) as u64;
+    // Pages of the global offset table may lie behind the part that is copied.
     let end = addr_of!(__shared_start) as u64;
     let target = XKPHYS_CACHED | to.start.0;
     let distance = target.wrapping_sub(start);
@@ -71,11 +80,7 @@ pub unsafe fn copy_code(to: Range) -> u64 {
     // SAFETY: both ranges are the image's read-only part, or as long; they do not overlap, as
     // the copy is in another node.
     unsafe {
-        core::ptr::copy_nonoverlapping(
-            start as *const u8,
-            target as *mut u8,
-            (end - start) as usize,
-        )
+        core::ptr::copy_nonoverlapping(start as *const u8, target as *mut u8, code_len() as usize)
     };
     for relocation in relocations() {
         move_pointer(relocation.address);
@@ -86,7 +91,7 @@ pub unsafe fn copy_code(to: Range) -> u64 {
         move_pointer(got.wrapping_add(entry) as u64);
     }
     // SAFETY: the copy is memory of this machine.
-    unsafe { cpu::publish_code(target, end - start) };
+    unsafe { cpu::publish_code(target, code_len()) };
     distance
 }
 

@@ -38,6 +38,7 @@ extern "C" fn boot(flash: u64) -> ! {
         memory: machine.memory.get(),
         payload: description::payload(machine),
         code_len: image::code_len(),
+        shared_at: image::shared_at(),
         image_len: image::image_len(),
         heap_len: HEAP_LEN,
         block_len: monitor::cpu::BLOCK_LEN,

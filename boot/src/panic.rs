@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use disco_arch::board::power;
 use disco_arch::board::uart::Uart;
 use disco_arch::cp0::{self, Status};
+use disco_kernel::clock;
 
 /// The CPU that reports its end, or [`NOBODY`].
 static REPORTING: AtomicUsize = AtomicUsize::new(NOBODY);
@@ -48,7 +49,7 @@ fn panic(info: &PanicInfo) -> ! {
 fn report(cpu: usize, info: &PanicInfo) {
     // The locks of the lines are passed by: who holds one may never let it go.
     let _ = write!(Uart::com1(), "\nDisco: panic on CPU {cpu}: {info}\n");
-    let ns = disco_kernel::clock::nanoseconds(u64::from(cp0::count()));
+    let ns = clock::nanoseconds(clock::ticks_at(cp0::count()));
     let com2 = Uart::com2();
     let _ = write!(
         { com2 },

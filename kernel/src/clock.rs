@@ -30,6 +30,22 @@ impl Clock {
     }
 }
 
+/// The time of some CPU's last timer interrupt, in ticks.
+static SEEN: AtomicU64 = AtomicU64::new(0);
+
+/// A CPU's timer has interrupted at tick `now`: at least every [`LOOK_AT_CLOCK`].
+pub fn seen(now: u64) {
+    SEEN.store(now, Ordering::Relaxed);
+}
+
+/// Ticks since reset, given Count, where no [`Clock`] can be reached.
+pub fn ticks_at(count: u32) -> u64 {
+    Clock {
+        last: SEEN.load(Ordering::Relaxed),
+    }
+    .now(count)
+}
+
 /// Picoseconds of a tick. Written at boot, before others run.
 static TICK: AtomicU64 = AtomicU64::new(TICK_PS);
 
@@ -53,6 +69,14 @@ pub fn count_hz() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_is_known_without_a_clock() {
+        seen(0x3_ffff_ff00);
+        assert_eq!(ticks_at(0xffff_ff80), 0x3_ffff_ff80);
+        assert_eq!(ticks_at(0x20), 0x4_0000_0020);
+        assert_eq!(ticks_at(0xffff_fe00), 0x3_ffff_ff00);
+    }
 
     #[test]
     fn counts_on_when_count_wraps() {

@@ -41,8 +41,9 @@ const OUTPUT_BYTES: usize = 8 << 10;
 const KEY_ROOM: usize = 2 << 10;
 /// Room that one row of a listing needs at most.
 const ROW_ROOM: usize = 2 << 10;
-/// Bytes of the monitor's own lines that wait.
-const NOTICE_BYTES: usize = 2 << 10;
+/// Bytes of the monitor's own lines that wait: as many as for a guest, so that the code is there
+/// once.
+const NOTICE_BYTES: usize = super::guest::PENDING_BYTES;
 /// Time in which a second `Ctrl-]` belongs to the first, in nanoseconds.
 pub const TWICE_NS: u64 = 400_000_000;
 

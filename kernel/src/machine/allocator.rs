@@ -2,8 +2,8 @@
 //!
 //! Free memory is seen as a set of *blocks*: naturally aligned powers of two of free pages, each
 //! as large as it can be. A run is cut from the smallest block that holds it, so small
-//! allocations use up what is already broken and the 16 MiB blocks stay whole for guests'
-//! largest TLB pages. Nothing is stored per block: the bitmap alone says it, a word (64 pages)
+//! allocations use up what is already broken and the 16 MiB blocks stay whole for guests, whose
+//! linear windows are mapped by large TLB pages. Nothing is stored per block: the bitmap alone says it, a word (64 pages)
 //! at a time. The search begins where the last one ended and stops at the first exact fit.
 
 use super::{PageRange, RunSize, PAGES_PER_CHUNK};

@@ -3,8 +3,8 @@
 //! Pure arithmetic. Each node's memory begins with what its own CPUs use all the time:
 //!
 //! ```text
-//! node 0    mailbox and boot scratch (32 KiB), monitor image (read-only part, shared data),
-//!           heap, per-CPU blocks, stacks, free memory
+//! node 0    mailbox and boot scratch (32 KiB), monitor image (read-only part, a gap that is
+//!           free, shared data), heap, per-CPU blocks, stacks, free memory
 //! node 1..  copy of the image's read-only part, per-CPU blocks, stacks, free memory
 //! ```
 //! The payload may lie anywhere behind that; it is kept, for virtual machines that start again.
@@ -21,8 +21,8 @@ pub const MAILBOX: MachineAddress = MachineAddress(RAM_BASE);
 pub const IMAGE: MachineAddress = MachineAddress(RAM_BASE + 0x8000);
 /// Bytes of a CPU's stack.
 pub const STACK_SIZE: u64 = 32 << 10;
-/// Free ranges a node has at most: before and behind the payload.
-pub const FREE_MAX: usize = 2;
+/// Free ranges a node has at most: within the image, before and behind the payload.
+pub const FREE_MAX: usize = 3;
 
 /// Nodes begin at multiples of this, if each has enough memory.
 const COARSE: u64 = 16 << 20;
@@ -85,6 +85,8 @@ pub struct Request {
     pub payload: Range,
     /// The image's part that each node has of its own.
     pub code_len: u64,
+    /// Where in the image the data begins that all share.
+    pub shared_at: u64,
     /// The image's whole length in memory.
     pub image_len: u64,
     /// The boot heap.
@@ -202,7 +204,7 @@ impl MachineLayout {
             return Err(LayoutError::Payload { payload });
         }
         let mut layout = Self {
-            shared: Range::new(IMAGE.0 + request.code_len, IMAGE.0 + request.image_len),
+            shared: Range::new(IMAGE.0 + request.shared_at, IMAGE.0 + request.image_len),
             heap: Range::default(),
             payload,
             node_count: nodes,
@@ -227,10 +229,14 @@ impl MachineLayout {
             next: memory.start.0,
             hole: self.payload,
         };
+        let mut gap = Range::default();
         let code = if node == 0 {
             carver.next = IMAGE.0.saturating_add(request.image_len);
             self.heap = carver.take(request.heap_len, PAGE_SIZE);
-            Range::new(IMAGE.0, IMAGE.0.saturating_add(request.code_len))
+            let end = up(IMAGE.0.saturating_add(request.code_len), PAGE_SIZE);
+            let shared = self.shared.start.0 & !(PAGE_SIZE - 1);
+            gap = Range::new(end, shared.max(end));
+            Range::new(IMAGE.0, end)
         } else {
             carver.take(request.code_len, PAGE_SIZE)
         };
@@ -264,7 +270,7 @@ impl MachineLayout {
             code,
             first_cpu: cpus.start,
             end_cpu: cpus.end,
-            free: free_around(Range::new(taken.end.0, memory.end.0), self.payload),
+            free: free_around(gap, Range::new(taken.end.0, memory.end.0), self.payload),
         };
         Ok(())
     }
@@ -328,13 +334,14 @@ fn node_cpus(cpus: usize, nodes: usize, node: usize) -> ops::Range<usize> {
     first(node)..first(node + 1)
 }
 
-/// What of `range` is left before and behind `hole`, in whole pages.
-fn free_around(range: Range, hole: Range) -> [Range; FREE_MAX] {
+/// `gap`, and what of `range` is left before and behind `hole`, in whole pages.
+fn free_around(gap: Range, range: Range, hole: Range) -> [Range; FREE_MAX] {
     if !range.overlaps(hole) {
-        return [range, Range::default()];
+        return [gap, range, Range::default()];
     }
     let hole_start = hole.start.0 & !(PAGE_SIZE - 1);
     [
+        gap,
         Range::new(range.start.0, hole_start.max(range.start.0)),
         Range::new(up(hole.end.0, PAGE_SIZE).min(range.end.0), range.end.0),
     ]
@@ -352,7 +359,8 @@ mod tests {
             nodes,
             memory,
             payload: Range::default(),
-            code_len: 0x2_0000,
+            code_len: 0x1_9c40,
+            shared_at: 0x2_0000,
             image_len: 0x2_8000,
             heap_len: MIB,
             block_len: 5000,

@@ -21,7 +21,7 @@ use crate::address::{GuestPage, MachinePage};
 
 /// Most nodes of a machine.
 pub const NODES_MAX: usize = disco_flash::CPUS_MAX;
-/// Pages of the largest run, and of a chunk of the bitmap: 16 MiB, the largest TLB page in use.
+/// Pages of the largest run, and of a chunk of the bitmap: 16 MiB.
 pub const PAGES_PER_CHUNK: u64 = 1024;
 
 /// The number of a node, from 0.
@@ -181,7 +181,7 @@ impl Machine {
         nodes.find_map(|node| node.allocate(size)).ok_or(NoMemory)
     }
 
-    /// Pages for a TLB page of `largest` or less, near before large: a node's smaller blocks
+    /// A run of `largest` or of the size of a smaller TLB page, near before large: a node's smaller blocks
     /// are taken before another node's larger ones.
     ///
     /// # Errors
@@ -199,8 +199,8 @@ impl Machine {
         Err(NoMemory)
     }
 
-    /// Backs `count` guest pages from `first` with zeroed pages in the largest TLB pages
-    /// there are, and tells `place` each run and the guest page it begins at.
+    /// Backs `count` guest pages from `first` with zeroed pages in the largest runs there
+    /// are, and tells `place` each run and the guest page it begins at.
     ///
     /// # Errors
     /// The free pages did not suffice: the runs told so far are the virtual machine's, and

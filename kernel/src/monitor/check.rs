@@ -216,7 +216,7 @@ impl Cpu {
     pub(super) fn check_cpus(&mut self) -> AuditResult {
         let mut total = AuditResult::EMPTY;
         let cpus = self.monitor.layout.cpus().len();
-        let others = || self.monitor.cpus[..cpus].iter().filter_map(|cpu| cpu.get());
+        let others = || self.monitor.cpus[..cpus].iter().copied().flatten();
         for (number, cpu) in others().enumerate() {
             cpu.audit.ask();
             interrupts::send_ipi(number);

@@ -96,7 +96,7 @@ impl Cpu {
         let rows = slot.vcpus().enumerate().map(|(number, vcpu)| {
             let home = monitor.scheduler.home(vcpu);
             let running = home
-                .and_then(|cpu| monitor.cpus.get(usize::from(cpu.0))?.get())
+                .and_then(|cpu| *monitor.cpus.get(usize::from(cpu.0))?)
                 .is_some_and(|cpu| cpu.running.load(Ordering::Relaxed) == u32::from(vcpu.0));
             VcpuRow {
                 vm: slot.name,
@@ -133,7 +133,7 @@ impl Cpu {
         let count = monitor.layout.cpus().len();
         let known = monitor.cpus[..count].iter().enumerate();
         let rows = known.filter_map(|(number, cpu)| {
-            let cpu = cpu.get()?;
+            let cpu = (*cpu)?;
             let idle = cpu.idle.load(Ordering::Relaxed)
                 + match cpu.idle_since.load(Ordering::Relaxed) {
                     0 => 0,
@@ -175,7 +175,7 @@ impl Cpu {
             .enumerate();
         self.answer(&mut |out| StatRow::write_head(out, format));
         for (number, cpu) in cpus {
-            let Some(cpu) = cpu.get() else { continue };
+            let Some(cpu) = cpu else { continue };
             let names = [
                 "board interrupts",
                 "calls by other CPUs",

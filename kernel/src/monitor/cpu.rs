@@ -10,7 +10,7 @@ use super::resident::{Resident, ResidentVm};
 use super::slot::{Ending, Message, VmSlot};
 use super::Monitor;
 use crate::address::GuestPage;
-use crate::clock::{count_hz, Clock, LOOK_AT_CLOCK};
+use crate::clock::{self, count_hz, Clock, LOOK_AT_CLOCK};
 use crate::machine::NodeId;
 use crate::schedule::{self, CpuId, RunQueue, Times, VcpuId, VcpuSet};
 use crate::vm::exception::NoVector;
@@ -109,7 +109,7 @@ impl Cpu {
     /// # Safety
     /// `place` is this CPU's alone; `stack` is the end of the stack that its traps use.
     pub unsafe fn init(place: *mut Self, monitor: &'static Monitor, number: usize, stack: u64) {
-        let Some(shared) = monitor.cpus.get(number).and_then(|cpu| cpu.get()).copied() else {
+        let Some(shared) = monitor.cpus.get(number).copied().flatten() else {
             panic!("CPU {number} is not prepared");
         };
         let monitor_status = Status::KX | Status::SX | Status::UX;
@@ -297,6 +297,7 @@ impl Cpu {
             self.timer = 0;
             let now = self.now();
             self.set_timer(now.saturating_add(LOOK_AT_CLOCK), now);
+            clock::seen(now);
             turn |= now >= self.until;
         }
         if lines.contains(interrupts::BOARD_LINE) {

@@ -19,12 +19,12 @@ use crate::address::MachinePage;
 use crate::clock::nanoseconds;
 use crate::console::{GuestConsole, Mux};
 use crate::events::Event;
-use crate::machine::layout::{MachineLayout, Range};
+use crate::machine::layout::{MachineLayout, Range, FREE_MAX};
 use crate::machine::{bitmap_words, Entry, Machine, Node, NodeId, PageRange, VmId};
-use crate::schedule::{Mailbox, Scheduler, VcpuId};
+use crate::schedule::{CpuId, Mailbox, Scheduler, VcpuId};
 use crate::vm::identity::Identity;
 use core::fmt::{self, Write};
-use core::{array, mem, slice};
+use core::{mem, slice};
 use cpu::{Cpu, CpuShared};
 use disco_abi::PAGE_SIZE;
 use disco_arch::board::uart::Uart;
@@ -68,7 +68,7 @@ pub struct Monitor {
     /// One for each virtual machine of the description.
     pub slots: &'static [VmSlot],
     /// What each CPU tells the others.
-    pub cpus: [Once<&'static CpuShared>; CPUS_MAX],
+    pub cpus: [Option<&'static CpuShared>; CPUS_MAX],
     /// The serial line of people. Taken after a slot's state.
     pub console: &'static Mutex<Mux<'static>>,
     /// The serial line of events. Innermost.
@@ -77,7 +77,7 @@ pub struct Monitor {
     epoch_ns: u64,
 }
 
-static MONITOR: Once<Monitor> = Once::new();
+static MONITOR: Once<&'static Monitor> = Once::new();
 // Too large to pass over a boot stack.
 static SCHEDULER: Scheduler = Scheduler::new();
 static CONSOLE: Mutex<Mux<'static>> = Mutex::new(Mux::new());
@@ -103,9 +103,16 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
     if let Some(vm) = attached_at_boot(handover) {
         CONSOLE.lock().attach(vm);
     }
+    let mut cpus = [None; CPUS_MAX];
+    for (number, cpu) in layout.cpus().iter().enumerate() {
+        let node = NodeId(cpu.node as u8);
+        cpus[number] = Some(&*carver.place(cpu.node, CpuShared::new(node)));
+        let mailbox = carver.place(cpu.node, Mailbox::new(node));
+        SCHEDULER.add_cpu(CpuId(number as u8), mailbox);
+    }
     let ticks = u64::from(cp0::count());
     let seconds = rtc::unix_seconds();
-    let monitor = MONITOR.call_once(|| Monitor {
+    let monitor = Monitor {
         layout,
         description: handover.description,
         payload: handover.payload,
@@ -115,29 +122,21 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
         identity: real_identity(),
         overcommit: handover.description.machine.overcommit.get() != 0,
         slots,
-        cpus: array::from_fn(|_| Once::new()),
+        cpus,
         console: &CONSOLE,
         events: Mutex::new(Uart::com2()),
         epoch_ns: seconds
             .saturating_mul(1_000_000_000)
             .saturating_sub(nanoseconds(ticks)),
-    });
-    for (number, cpu) in layout.cpus().iter().enumerate() {
-        let node = NodeId(cpu.node as u8);
-        let shared = carver.place(cpu.node, CpuShared::new(node));
-        monitor.cpus[number].call_once(|| shared);
-        let mailbox = carver.place(cpu.node, Mailbox::new(node));
-        monitor
-            .scheduler
-            .add_cpu(crate::schedule::CpuId(number as u8), mailbox);
-    }
+    };
+    let monitor = &*carver.place(0, monitor);
     carver.open(monitor);
-    monitor
+    MONITOR.call_once(|| monitor)
 }
 
 /// The monitor; `None` before [`prepare`].
 pub fn monitor() -> Option<&'static Monitor> {
-    MONITOR.get()
+    MONITOR.get().copied()
 }
 
 /// Runs the monitor on CPU `number`, for ever. `block` is the CPU's private memory, `stack` the
@@ -220,12 +219,12 @@ fn make_node(layout: &MachineLayout, number: usize, carver: &mut Carver) -> &'st
 
 /// Takes memory from the beginning of each node's free ranges before there is an allocator.
 struct Carver {
-    free: [[Range; 2]; CPUS_MAX],
+    free: [[Range; FREE_MAX]; CPUS_MAX],
 }
 
 impl Carver {
     fn new(layout: &MachineLayout) -> Self {
-        let mut free = [[Range::default(); 2]; CPUS_MAX];
+        let mut free = [[Range::default(); FREE_MAX]; CPUS_MAX];
         for (ranges, node) in free.iter_mut().zip(layout.nodes()) {
             for (to, from) in ranges.iter_mut().zip(node.free()) {
                 *to = from;

@@ -230,13 +230,13 @@ impl Monitor {
     /// are spread over the CPUs, the nearest first.
     fn node_of_sibling(&self, near: NodeId, number: u16) -> NodeId {
         let cpus = self.layout.cpus();
-        let mut nodes = [NodeId(0); CPUS_MAX];
-        for (node, cpu) in nodes.iter_mut().zip(cpus) {
-            *node = NodeId(cpu.node as u8);
-        }
-        let nodes = &mut nodes[..cpus.len()];
-        nodes.sort_unstable_by_key(|node| (node.0.abs_diff(near.0), node.0));
-        nodes[usize::from(number) % nodes.len()]
+        let at = |far: u8| {
+            let nodes = cpus.iter().map(|cpu| NodeId(cpu.node as u8));
+            nodes.filter(move |node| node.0.abs_diff(near.0) == far)
+        };
+        let nearest_first = (0..CPUS_MAX as u8).flat_map(at);
+        let place = usize::from(number) % cpus.len().max(1);
+        nearest_first.take(place + 1).last().unwrap_or(near)
     }
 
     /// Gives all of the guest-physical memory machine pages.
