@@ -286,7 +286,11 @@ impl Cpu {
     fn interrupts(&mut self) -> bool {
         let lines = cp0::cause();
         let mut turn = false;
-        let count = |line: usize| self.shared.interrupts[line].fetch_add(1, Ordering::Relaxed);
+        // Only this CPU writes them; and an addition with LL and SC would break a guest's pair.
+        let count = |line: usize| {
+            let counter = &self.shared.interrupts[line];
+            counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        };
         if lines.contains(interrupts::IPI_LINE) {
             count(1);
             interrupts::clear_ipi(usize::from(self.id.0));

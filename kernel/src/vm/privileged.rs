@@ -68,6 +68,12 @@ impl Vcpu<'_> {
                 self.write_cp0(register, width, value, now, hardware);
                 Effect::Next
             }
+            // Release 6: reserved in delay and forbidden slots.
+            Privileged::Eret | Privileged::EretKeepLink | Privileged::Wait
+                if trap.in_delay_slot() =>
+            {
+                Effect::Raise(Exception::plain(code::RI))
+            }
             Privileged::Eret => {
                 self.context.keep_link = 0;
                 self.exception_return()

@@ -135,6 +135,14 @@ impl Vcpu<'_> {
             code::CPU => self.coprocessor_unusable(trap, now, pmap, hardware),
             code::RI => self.reserved_instruction(trap, hardware),
             code::MSADIS => self.reflect(Exception::plain(code::RI), trap),
+            code::ADEL if trap.epc & 3 != 0 => {
+                // A fetch. QEMU sets BadVAddr only the first time that it comes to the address.
+                let trap = Trap {
+                    bad_vaddr: trap.epc,
+                    ..*trap
+                };
+                self.reflect(Exception::at(code::ADEL, trap.epc), &trap)
+            }
             code @ (code::ADEL | code::ADES | code::TLBRI | code::TLBXI) => {
                 self.reflect(Exception::at(code, trap.bad_vaddr), trap)
             }

@@ -188,14 +188,6 @@ fn the_slot_sees_the_link() {
 }
 
 #[test]
-fn wait_in_a_slot_goes_on_at_the_target() {
-    let mut guest = Guest::new();
-    let bal = word(Branch::Bal, 0, 0, 16);
-    assert_eq!(in_slot(&mut guest, CODE, 0x4200_0020, bal), Outcome::Wait);
-    assert_eq!(guest.vcpu.context.pc, CODE + 4 + 64);
-}
-
-#[test]
 fn rdhwr_in_a_slot() {
     let mut guest = Guest::new();
     guest.machine.count = 77;
@@ -221,4 +213,24 @@ fn an_exception_in_a_slot_returns_to_the_branch() {
     assert_eq!(special.epc(), CODE);
     assert_eq!(special.cause() & BD, BD);
     assert_eq!(special.bad_instr_p(), branch);
+}
+
+#[test]
+fn returns_and_wait_are_reserved_in_slots() {
+    const BEQ: u32 = 0x1000_0004;
+    for word in [0x4200_0018, 0x4200_0058, 0x4200_0020] {
+        let mut guest = Guest::new();
+        guest.vcpu.special.set_epc(0x1234);
+        let trap = Trap {
+            cause: guest.trap(Entry::General, code::CPU).cause | BD,
+            bad_instr: word,
+            bad_instr_p: BEQ,
+            ..guest.trap(Entry::General, code::CPU)
+        };
+        assert_eq!(guest.handle(&trap), Outcome::Resume, "{word:#x}");
+        let special = guest.vcpu.special;
+        assert_eq!(special.cause() >> 2 & 31, u32::from(code::RI), "{word:#x}");
+        assert_eq!((special.epc(), special.cause() & BD), (CODE, BD));
+        assert_eq!(special.bad_instr(), word);
+    }
 }

@@ -376,3 +376,20 @@ fn modes_of_the_guest_and_of_the_cpu() {
         assert_eq!(ksu, if supervisor { 8 } else { 16 }, "{status:#x}");
     }
 }
+
+#[test]
+fn a_fetch_at_an_odd_address_has_that_as_bad_address() {
+    // QEMU leaves BadVAddr as it was when it comes to such an address again.
+    let mut guest = Guest::new();
+    let trap = Trap {
+        epc: CODE + 2,
+        bad_vaddr: 0x1234_5678,
+        bad_instr: 0x1234,
+        ..guest.trap(Entry::General, code::ADEL)
+    };
+    guest.handle(&trap);
+    let special = guest.vcpu.special;
+    assert_eq!((special.epc(), special.bad_vaddr()), (CODE + 2, CODE + 2));
+    assert_eq!(special.bad_instr(), 0, "the word was not fetched");
+    assert_eq!(special.context(), 0, "the TLB was not asked");
+}

@@ -10,6 +10,10 @@ use disco_abi::{Call, ABI_VERSION};
 /// Coprocessor 1 in the opcode.
 pub const COP1: u32 = 0x11;
 
+fn returns_or_waits(word: u32) -> bool {
+    word >> 25 == 0x21 && (matches!(word & 0x1ff_ffff, 0x18 | 0x58) || word & 0x3f == 0x20)
+}
+
 impl Model {
     pub(super) fn instruction(
         &mut self,
@@ -40,6 +44,11 @@ impl Model {
         let in_slot = |raised: Raised| raised.by(word, Some(first));
         self.translate(self.pc + 4, Access::Fetch, choices)
             .map_err(in_slot)?;
+        if returns_or_waits(word) {
+            // II, ERET, ERETNC and WAIT: not in a delay or forbidden slot.
+            let raised = self.cp0_usable().and(Err(Raised::plain(RESERVED)));
+            return raised.map_err(in_slot);
+        }
         let next = decoded.target.unwrap_or(self.pc + 8);
         self.execute(word, next, choices).map_err(in_slot)
     }
