@@ -40,6 +40,9 @@ pub enum Action {
     /// Run small programs natively and as a guest, and compare what they saw.
     #[command(after_help = CONFORMANCE_EXAMPLES)]
     Conformance(ConformanceArgs),
+    /// Run random programs natively and as a guest, and compare everything that they leave.
+    #[command(subcommand)]
+    Fuzz(FuzzAction),
     /// Print what the monitor's parts take, and check its size.
     #[command(after_help = "Example:\n  cargo xtask sizes")]
     Sizes,
@@ -71,6 +74,17 @@ Examples:
   cargo xtask test --list
   cargo xtask test disco-kernel::vm wrong-
   cargo xtask test --big-endian disco-flash";
+
+const FUZZ_EXAMPLES: &str = "\
+A difference is cut down to the instructions that show it, and printed with the command that
+repeats it. After each few thousand programs a second virtual machine and the monitor's own check
+say that nothing else was touched.
+
+Examples:
+  cargo xtask fuzz cpu --programs 20000
+  cargo xtask fuzz cpu --seed 7 --minutes 60
+  cargo xtask fuzz cpu --seed 7 --program 1234
+  cargo xtask fuzz cpu --self-test";
 
 const CONFORMANCE_EXAMPLES: &str = "\
 The programs are in guests/conformance, the differences that are allowed in
@@ -147,6 +161,32 @@ pub struct ConformanceArgs {
     /// Run only programs whose names contain this.
     #[arg(value_name = "FILTER", default_value = "", hide_default_value = true)]
     pub filter: String,
+}
+
+/// What to feed with random input.
+#[derive(Subcommand)]
+#[command(after_help = "Example:\n  cargo xtask fuzz cpu --programs 20000")]
+pub enum FuzzAction {
+    /// The virtual CPU, with random programs.
+    #[command(after_help = FUZZ_EXAMPLES)]
+    Cpu(FuzzArgs),
+}
+
+/// Arguments of `fuzz cpu`.
+#[derive(Args)]
+pub struct FuzzArgs {
+    /// How many programs.
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub programs: u64,
+    /// The seed; a new one each time without it.
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Go on for so many minutes instead, with as many programs as that takes.
+    #[arg(long, value_name = "M", conflicts_with = "programs")]
+    pub minutes: Option<u64>,
+    /// Only this program of the seed, by its number.
+    #[arg(long, value_name = "K", requires = "seed", conflicts_with_all = ["programs", "minutes"])]
+    pub program: Option<u64>,
 }
 
 /// Arguments of `bench`.

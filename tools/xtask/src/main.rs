@@ -10,6 +10,7 @@ mod conformance;
 mod description;
 mod doctor;
 mod flash;
+mod fuzz;
 mod lint;
 mod paths;
 mod payload;
@@ -56,6 +57,7 @@ fn act(action: Action, installer: &Installer) -> Result<ExitCode> {
         }
         Action::Bench(args) => bench::run(args.json.as_deref(), installer)?,
         Action::Conformance(args) => return conformance::run(&args.filter, installer),
+        Action::Fuzz(cli::FuzzAction::Cpu(args)) => return fuzz::cpu(&args, installer),
         Action::Sizes => sizes(installer)?,
         Action::Fmt => lint::format(false)?,
         Action::Lint => lint::lint()?,
