@@ -15,6 +15,7 @@
 //! comes from a pipe, whose order counts: then the guest gets time to read what came before and to
 //! answer (see `input.rs`). A guest that reads nothing has 1 KiB in which `Ctrl-]` is seen.
 
+mod answer;
 mod input;
 mod output;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use super::guest::{GuestConsole, Name};
 use super::line::LineEditor;
 use super::lines::Lines;
 use super::ring::Ring;
+use answer::Answer;
 use input::Leaving;
 pub use output::Terminal;
 
@@ -71,8 +73,7 @@ pub struct Mux<'a> {
     prompt_shown: bool,
     /// A command that nobody has taken yet.
     command: Option<Command<usize>>,
-    /// Whether a command's answer is being written.
-    answering: bool,
+    answer: Answer,
     leaving: Leaving,
     /// The byte behind a `Ctrl-]` that is not done yet.
     held: Option<u8>,
@@ -97,7 +98,7 @@ impl<'a> Mux<'a> {
             editor: LineEditor::new(),
             prompt_shown: false,
             command: None,
-            answering: false,
+            answer: Answer::NONE,
             leaving: Leaving::No,
             held: None,
             skip_line_feed: false,
@@ -196,19 +197,6 @@ impl<'a> Mux<'a> {
         // A `Notice` never fails; only a `Display` in `text` could.
         let _ = fmt::write(&mut Notice(&mut self.notices), text);
         self.notices.finish_line();
-    }
-
-    /// Takes the command that was entered. Its answer goes through [`Mux::answer`], and nothing
-    /// else is shown or received until [`Mux::command_done`].
-    pub fn take_command(&mut self) -> Option<Command<usize>> {
-        let command = self.command.take();
-        self.answering |= command.is_some();
-        command
-    }
-
-    /// The answer to the command taken last is complete.
-    pub fn command_done(&mut self) {
-        self.answering = false;
     }
 }
 

@@ -138,23 +138,18 @@ impl Cpu {
         }
     }
 
-    /// Lets `write` answer a command, as soon as there is room.
+    /// Lets `write` write the next row of the answer to a command, if it is still to be written
+    /// and there is room for it, see `mux/answer.rs`.
     #[inline(never)]
     pub(super) fn answer(
         &mut self,
         write: &mut dyn FnMut(&mut dyn core::fmt::Write) -> core::fmt::Result,
     ) {
-        loop {
-            let mut console = self.monitor.console.lock();
-            if let Some(mut terminal) = console.answer() {
-                // A terminal takes everything.
-                let _ = write(&mut terminal);
-                return;
-            }
-            send(&mut console);
-            drop(console);
-            // A terminal may stand still for as long as its owner likes; the clock must not.
-            let _ = self.now();
+        let mut console = self.monitor.console.lock();
+        send(&mut console);
+        if let Some(mut terminal) = console.answer() {
+            // A terminal takes everything.
+            let _ = write(&mut terminal);
         }
     }
 }

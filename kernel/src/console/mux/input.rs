@@ -45,7 +45,7 @@ impl Mux<'_> {
                 matches!(self.leaving, Leaving::No | Leaving::Asked(_))
                     && console.is_some_and(|guest| guest.input_free() > 0)
             }
-            View::Lines | View::Prompt => self.command.is_none() && !self.answering,
+            View::Lines | View::Prompt => self.command.is_none() && !self.answer.is_open(),
         };
         wanted && self.has_key_room()
     }

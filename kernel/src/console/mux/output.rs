@@ -6,7 +6,7 @@ use super::super::encoded;
 use super::super::line::ERASE_LINE;
 use super::super::ring::Ring;
 use super::input::Leaving;
-use super::{Mux, View, KEY_ROOM, OUTPUT_BYTES, ROW_ROOM};
+use super::{Mux, View, KEY_ROOM, OUTPUT_BYTES};
 
 /// Most bytes prepared at once; more would delay what comes up meanwhile.
 const AHEAD: usize = 512;
@@ -53,12 +53,6 @@ impl Mux<'_> {
         !self.output.is_empty()
     }
 
-    /// Where the answer to a command is written, if there is room for another row of a listing;
-    /// otherwise the serial line has to be served first.
-    pub fn answer(&mut self) -> Option<Terminal<'_>> {
-        (self.output.free() >= KEY_ROOM + ROW_ROOM).then_some(Terminal(&mut self.output))
-    }
-
     pub(super) fn has_key_room(&self) -> bool {
         self.output.free() >= KEY_ROOM
     }
@@ -86,7 +80,7 @@ impl Mux<'_> {
             let more = match self.view {
                 View::Attached(vm) => self.prepare_raw(vm),
                 // A command's answer is not torn apart.
-                _ if self.command.is_some() || self.answering => false,
+                _ if self.command.is_some() || self.answer.is_open() => false,
                 _ => self.prepare_line(),
             };
             if !more {
