@@ -230,7 +230,8 @@ impl Cpu {
         match done {
             Done::Value(value) => {
                 resident.vcpu.set_gpr(2, value);
-                false
+                // For a sibling that lives here.
+                self.has_mail()
             }
             Done::Yield => {
                 resident.vcpu.set_gpr(2, 0);
@@ -422,16 +423,21 @@ impl Cpu {
     /// Puts `vcpu` into the real CPU, in the place of what was there.
     fn load(&mut self, vcpu: VcpuId) {
         let next = self.monitor.resident(vcpu);
-        if next == self.loaded || next.is_null() {
+        if next == self.loaded {
             return;
         }
         unload(&mut self.loaded);
-        self.loaded = next;
         self.shared
             .running
             .store(u32::from(vcpu.0), Ordering::Relaxed);
         // SAFETY: the scheduler gave this CPU the virtual CPU: nobody else uses it.
-        let resident = unsafe { &mut *next };
+        let Some(resident) = (unsafe { next.as_mut() }) else {
+            panic!(
+                "virtual CPU {} runs, and its virtual machine does not",
+                vcpu.0
+            );
+        };
+        self.loaded = next;
         let mut hardware = self.hardware();
         if resident.vcpu.supervisor.is_none() {
             hardware.map_special_page(resident.special_page);
@@ -445,6 +451,13 @@ impl Cpu {
         context.keep_link = 0;
         hardware.set_user_local(resident.vcpu.special.user_local());
         resident.vcpu.update_hwrena(&mut hardware);
+    }
+
+    /// Whether a turn is due for mail. On a machine of one CPU, mail that this CPU sent to itself
+    /// comes without an interrupt.
+    fn has_mail(&self) -> bool {
+        let mailbox = self.monitor.scheduler.mailbox(self.id);
+        mailbox.is_some_and(|mail| mail.has_mail())
     }
 
     /// Waits for an interrupt with nothing to run.
@@ -465,9 +478,7 @@ impl Cpu {
             .min(self.console_due)
             .min(begin.saturating_add(LOOK_AT_CLOCK));
         self.set_timer(due, begin);
-        // Mail that this CPU sent to itself comes without an interrupt.
-        let mailbox = self.monitor.scheduler.mailbox(self.id);
-        if begin < due && !mailbox.is_some_and(|mail| mail.has_mail()) {
+        if begin < due && !self.has_mail() {
             cpu::wait();
         }
         self.interrupts();
