@@ -74,18 +74,23 @@ impl Vcpu<'_> {
         }
         let asid = self.asid();
         let found = self.tlb.find(address, asid);
-        let need = if trap.miss_code() == code::TLBS {
-            LO_V | LO_D
-        } else {
-            LO_V
+        let store = trap.miss_code() == code::TLBS;
+        // What an entry must have to be better than one with `lo`.
+        let better = |lo: u64| {
+            if store && lo & LO_V != 0 {
+                LO_V | LO_D
+            } else {
+                LO_V
+            }
         };
-        let allows = |entry: &TlbEntry| entry.lo(address) & need == need;
-        if let Some((index, entry)) = found.filter(|(_, entry)| allows(entry)) {
+        let need = found.map_or(0, |(_, entry)| better(entry.lo(address)));
+        let has = |entry: &TlbEntry| entry.lo(address) & need == need;
+        if let Some((index, entry)) = found.filter(|(_, entry)| has(entry)) {
             self.counters.vtlb_hits += 1;
             return self.serve(address, &entry, index, false, trap, pmap, hardware);
         }
         let walked = self.registers.walk(address, asid, pmap, hardware);
-        if let Some(entry) = walked.filter(|entry| found.is_none() || allows(entry)) {
+        if let Some(entry) = walked.filter(has) {
             self.counters.walks += 1;
             let origin = self.replace_stale(address, asid, &entry, hardware);
             return self.serve(address, &entry, origin, false, trap, pmap, hardware);

@@ -161,6 +161,13 @@ impl Guest {
         }
     }
 
+    /// Lets Count and the monitor's clock go on by `ticks`.
+    pub fn pass(&mut self, ticks: u64) {
+        self.now += ticks;
+        self.machine.count = self.machine.count.wrapping_add(ticks as u32);
+        self.resume();
+    }
+
     /// What `dmfc0` would read.
     pub fn peek_cp0(&self, number: u8, select: u8) -> u64 {
         let register = Cp0Register { number, select };

@@ -7,10 +7,35 @@ use super::guest::{Guest, CODE, PAGES};
 use super::model::registers::*;
 use super::model::{Choices, Event, Model};
 use super::processor::Processor;
-use super::steps::{self, Step};
+use super::steps::{tasks, Step};
 use crate::vm::hardware::Hardware;
+use crate::vm::shootdown::Request;
 use disco_abi::PAGE_SIZE;
 use proptest::prelude::*;
+
+/// Takes a step.
+fn take(model: &mut Model, step: &Step, choices: &mut Choices) -> Event {
+    model.places.clear();
+    match *step {
+        Step::Execute {
+            ref values,
+            branch,
+            word,
+        } => {
+            for &(register, value) in values {
+                model.set_gpr(register, value);
+            }
+            return model.step(branch, word, choices);
+        }
+        Step::Time(ticks) => model.pass(ticks),
+        Step::Line(line, raised) => model.set_line(line, raised),
+        Step::Shootdown(key, bytes) => model.shoot_down(key, bytes),
+        Step::Memory(physical, value) => {
+            model.memory.insert(physical, value);
+        }
+    }
+    Event::None
+}
 
 /// Everything of either side that a guest can see.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,10 +49,6 @@ struct Visible {
     places: Vec<super::model::Place>,
 }
 
-fn all_registers() -> impl Iterator<Item = Register> {
-    (0..32).flat_map(|number| (0..8).map(move |select| (number, select)))
-}
-
 impl Visible {
     fn of_model(model: &Model, event: Event) -> Self {
         Self {
@@ -35,7 +56,7 @@ impl Visible {
             pc: model.pc,
             gpr: model.gpr,
             link: model.link,
-            registers: all_registers()
+            registers: existing()
                 .map(|register| (register, model.read(register)))
                 .collect(),
             tlb: model
@@ -55,7 +76,7 @@ impl Visible {
             pc: processor.pc(),
             gpr: guest.vcpu.context.gpr,
             link: processor.link,
-            registers: all_registers()
+            registers: existing()
                 .map(|register| (register, read(register)))
                 .collect(),
             tlb: guest
@@ -105,7 +126,8 @@ impl Visible {
 /// Both sides.
 pub struct Lockstep {
     processor: Processor,
-    model: Model,
+    /// Every state that the model may be in: alike in what can be seen.
+    models: Vec<Model>,
 }
 
 impl Lockstep {
@@ -120,85 +142,83 @@ impl Lockstep {
         guest.machine.fpu.fpr = model.fpr;
         Self {
             processor: Processor::new(guest),
-            model,
+            models: vec![model],
         }
     }
 
     /// Takes a step on both sides; whether the guest goes on.
     pub fn step(&mut self, step: &Step) -> bool {
-        match *step {
+        self.processor.places.clear();
+        self.processor.trapped = true;
+        let guest = &mut self.processor.guest;
+        let event = match *step {
             Step::Execute {
                 ref values,
                 branch,
                 word,
             } => {
                 for &(register, value) in values {
-                    self.model.set_gpr(register, value);
-                    self.processor.guest.vcpu.context.gpr[register] = value;
+                    guest.set_gpr(register, value);
                 }
-                return self.execute(branch, word);
+                self.processor.step(branch, word)
             }
             Step::Time(ticks) => {
-                self.model.pass(ticks);
-                let guest = &mut self.processor.guest;
-                guest.now += ticks;
-                guest.machine.count = guest.machine.count.wrapping_add(ticks as u32);
-                guest.resume();
+                guest.pass(ticks);
+                Event::None
             }
             Step::Line(line, raised) => {
-                self.model.set_line(line, raised);
-                self.processor.guest.vcpu.set_line(line, raised);
-                self.processor.guest.resume();
+                guest.vcpu.set_line(line, raised);
+                guest.resume();
+                Event::None
+            }
+            Step::Shootdown(key, bytes) => {
+                let request = Request { key, bytes };
+                guest.vcpu.shoot_down(request, &mut guest.machine);
+                guest.resume();
+                Event::None
             }
             Step::Memory(physical, value) => {
-                self.model.memory.insert(physical, value);
-                self.processor.guest.store(physical, value);
+                guest.store(physical, value);
+                self.processor.trapped = false;
+                Event::None
             }
-        }
-        self.model.places.clear();
-        self.processor.places.clear();
-        let model = Visible::of_model(&self.model, Event::None);
-        let emulator = Visible::of_emulator(&self.processor, Event::None);
-        assert!(
-            model == emulator,
-            "after {step:x?}:\n{}",
-            model.differences(&emulator)
-        );
-        true
-    }
-
-    fn execute(&mut self, branch: Option<u32>, word: u32) -> bool {
-        let event = self.processor.step(branch, word);
+        };
         let emulator = Visible::of_emulator(&self.processor, event);
-        let mut choices = Choices::default();
-        let mut first = None;
-        loop {
-            let mut model = self.model.clone();
-            let event = model.step(branch, word, &mut choices);
-            let visible = Visible::of_model(&model, event);
-            if visible == emulator {
-                self.model = model;
-                break;
-            }
-            let differences = visible.differences(&emulator);
-            let first = first.get_or_insert(differences);
-            if !choices.advance() {
-                panic!(
-                    "{word:#010x} behind {branch:x?} at {:#x}:\n{first}\
-                     (the first of all allowed ends; registers before: {:x?})",
-                    self.model.pc, self.model.registers
-                );
+        let mut allowed: Vec<Model> = Vec::new();
+        let mut differences = None;
+        for model in &self.models {
+            let mut choices = Choices::default();
+            loop {
+                let mut model = model.clone();
+                let event = take(&mut model, step, &mut choices);
+                let visible = Visible::of_model(&model, event);
+                if visible != emulator {
+                    differences.get_or_insert_with(|| visible.differences(&emulator));
+                } else if !allowed.contains(&model) {
+                    allowed.push(model);
+                }
+                if !choices.advance() {
+                    break;
+                }
             }
         }
+        assert!(
+            !allowed.is_empty(),
+            "{step:?} at {:#x}:\n{}(from the first of all allowed ends; registers before: {:x?})",
+            self.models[0].pc,
+            differences.unwrap_or_default(),
+            self.models[0].registers
+        );
+        self.models = allowed;
         self.audit();
         !matches!(event, Event::NoVector(_))
     }
 
     /// What holds besides: the special page shows the registers, the monitor's tables are sound.
     fn audit(&self) {
-        let guest = &self.processor.guest;
+        let (guest, model) = (&self.processor.guest, &self.models[0]);
         if self.processor.trapped {
-            let held = self.model.interrupt_waits() && !self.model.interrupted;
+            let held = model.interrupt_waits() && !model.interrupted;
             assert_eq!(guest.vcpu.special.pending() != 0, held, "pending");
         }
         for (slot, word) in guest.vcpu.special.memory().iter().enumerate() {
@@ -206,13 +226,19 @@ impl Lockstep {
                 continue;
             };
             let word = word.load(std::sync::atomic::Ordering::Relaxed);
-            assert_eq!(word, self.model.read(register), "slot of {register:?}");
+            assert_eq!(word, model.read(register), "slot of {register:?}");
         }
         guest.audit();
     }
 
-    fn memory_agrees(&self) {
-        for (&physical, &value) in &self.model.memory {
+    /// What is too much for every step: memory, and registers that there are not.
+    fn agree_at_the_end(&self) {
+        for register in (0..32).flat_map(|number| (0..8).map(move |select| (number, select))) {
+            let (number, select) = (register.0 as u8, register.1 as u8);
+            let value = self.processor.guest.peek_cp0(number, select);
+            assert_eq!(value, self.models[0].read(register), "{register:?}");
+        }
+        for (&physical, &value) in &self.models[0].memory {
             let machine = self.processor.guest.machine_address(physical);
             assert_eq!(
                 self.processor.guest.machine.load(machine),
@@ -225,17 +251,40 @@ impl Lockstep {
 
 fn run(steps: &[Step]) {
     let mut lockstep = Lockstep::new();
-    for step in steps {
-        if !lockstep.step(step) {
-            break;
-        }
-    }
-    lockstep.memory_agrees();
+    run_on(&mut lockstep, steps);
+    lockstep.agree_at_the_end();
+}
+
+/// Takes steps; whether the guest goes on.
+fn run_on(lockstep: &mut Lockstep, steps: &[Step]) -> bool {
+    steps.iter().all(|step| lockstep.step(step))
 }
 
 proptest! {
     #[test]
-    fn anything(steps in steps::sequence(1..40)) {
+    fn anything(steps in tasks::anything()) {
         run(&steps);
+    }
+
+    #[test]
+    fn slots_of_branches(steps in tasks::slots()) {
+        run(&steps);
+    }
+
+    #[test]
+    fn translations(steps in tasks::translations()) {
+        run(&steps);
+    }
+
+    #[test]
+    fn nothing_outlives_the_overwriting_of_every_index(
+        steps in tasks::translations(),
+        accesses in tasks::accesses(),
+    ) {
+        let mut lockstep = Lockstep::new();
+        if run_on(&mut lockstep, &steps) && run_on(&mut lockstep, &tasks::overwrite_every_entry()) {
+            prop_assert!(lockstep.models.iter().all(|model| model.hidden.is_empty()));
+            run_on(&mut lockstep, &accesses);
+        }
     }
 }

@@ -12,7 +12,6 @@ mod l2tlb;
 mod linear;
 mod lockstep;
 mod machine;
-mod mmu;
 mod model;
 mod pmap;
 mod processor;

@@ -170,6 +170,10 @@ impl Processor {
         let exception = self.guest.vcpu.counters.exceptions_reflected != reflected;
         self.guest.resume();
         self.link &= self.guest.vcpu.context.keep_link != 0;
+        if self.guest.vcpu.context.fpu_mask != 0 {
+            // The FPU holds them: nobody may believe what is here.
+            self.guest.vcpu.fpu.fpr = [0x5555_5555; 32];
+        }
         let served = match trap.code() {
             code::MOD | code::TLBL | code::TLBS => true,
             code::CPU => trap.cause >> 28 & 3 == 1,

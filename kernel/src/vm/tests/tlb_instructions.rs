@@ -5,10 +5,12 @@ use super::machine::{Access, SPECIAL_MACHINE};
 use crate::address::MachineAddress;
 use crate::vm::exception::code;
 use crate::vm::trap::Outcome;
-use crate::vm::vtlb::{TlbEntry, EHINV, LO_G, TLB_ENTRIES};
+use crate::vm::vtlb::{TlbEntry, EHINV, LO_G, TLB_ENTRIES, VPN2_MASK};
 use crate::vm::{l2tlb::Granule, vtlb::LO_RI, vtlb::LO_XI};
 use disco_abi::{Call, SPECIAL_PAGE};
 use disco_arch::trap::L2_ENTRIES;
+use proptest::prelude::*;
+use proptest::sample::select;
 
 /// A pair of 16 KiB pages at guest-physical `physical` and the page behind.
 fn pair(hi: u64, physical: u64) -> TlbEntry {
@@ -309,6 +311,31 @@ fn flush_all_spares_wired_entries() {
         .map(|index| guest.access(index << 15, Access::Load) == machine(&guest, 0x4000))
         .collect();
     assert_eq!(kept, [true, true, false, false]);
+}
+
+proptest! {
+    #[test]
+    fn an_inserted_entry_translates_at_once(
+        region in select(vec![0x10_0000u64, 0x4000_8000_0010_0000, 0xffff_ffff_d010_0000]),
+        mask in select(vec![0u64, 0x6000, 0x1e000, 0x7e000]), global in any::<bool>(),
+        earlier in 0..40u64, asid in 0..3u64,
+    ) {
+        let mut guest = Guest::new();
+        for page in 0..earlier {
+            guest.tlbwr(&pair(page << 15 | asid, 0x4000));
+        }
+        guest.set_asid(asid);
+        let flags = DV | u64::from(global);
+        let bytes = (mask + 0x2000) / 2;
+        let (first, second) = (lo(2 * bytes, flags), lo(3 * bytes, flags));
+        let hi = region & VPN2_MASK & !mask | asid;
+        guest.call(Call::TlbInsert, [hi, first, second, mask]);
+        let address = region & !(bytes - 1) | 0x10;
+        let offset = if address & bytes == 0 { 2 * bytes } else { 3 * bytes };
+        let expected = machine(&guest, offset + 0x10);
+        prop_assert_eq!(guest.access(address, Access::Load), expected);
+        prop_assert!(guest.tlbp(hi).is_some());
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::exception::{Raised, ADEL, ADES, DBE, IBE, TLBXI};
 use super::registers::*;
+use super::tlb::{D, V};
 use super::{Access, Choices, Mode, Model};
 
 /// What an access reaches.
@@ -104,7 +105,7 @@ impl Model {
             // Only what the tables decide is looked up again: valid, writable.
             (Some((entry, _)), Some(Ok(()) | Err(19 | 20))) => entry,
             (found, _) => match self.walk(address) {
-                Some(walked) => self.walked(address, access, walked, found, choices),
+                Some(walked) => self.walked(address, walked, found, choices),
                 None => match found {
                     Some((entry, _)) => entry,
                     None => return Err(Raised::refill(address, access)),
@@ -118,18 +119,18 @@ impl Model {
     }
 
     /// The walker has an entry: writes it, as TLBWR would, and over an older one of the same page.
-    /// One that does not allow the access either is left where an older one was found.
+    /// One that is no better is left where an older one was found.
     fn walked(
         &mut self,
         address: u64,
-        access: Access,
         walked: super::Entry,
         found: Option<(super::Entry, Option<usize>)>,
         choices: &mut Choices,
     ) -> super::Entry {
         if let Some((old, _)) = found {
-            let useless = matches!(Self::allows(walked.half(address), access), Err(1..=3));
-            if useless {
+            let (old_lo, lo) = (old.half(address), walked.half(address));
+            let better = lo & V != 0 && (old_lo & V == 0 || lo & D != 0);
+            if !better {
                 return old;
             }
         }

@@ -56,7 +56,7 @@ pub enum Event {
 }
 
 /// The machine that a guest sees.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Model {
     pub pc: u64,
     pub gpr: [u64; 32],
@@ -142,7 +142,6 @@ impl Model {
     /// Executes one instruction at the program counter; or, with `branch`, that branch and `word`
     /// behind it.
     pub fn step(&mut self, branch: Option<u32>, word: u32, choices: &mut Choices) -> Event {
-        self.places.clear();
         let event = match self.instruction(branch, word, choices) {
             Ok(event) => event,
             Err(raised) => self.exception(raised),

@@ -162,6 +162,11 @@ fn name((number, select): Register) -> Register {
     }
 }
 
+/// All registers that there are.
+pub fn existing() -> impl Iterator<Item = Register> {
+    TABLE.iter().map(|row| row.0)
+}
+
 fn row(register: Register) -> Option<(Register, u32, u64, u64)> {
     TABLE.iter().copied().find(|row| row.0 == register)
 }

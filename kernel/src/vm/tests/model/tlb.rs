@@ -2,6 +2,7 @@
 
 use super::registers::*;
 use super::{Access, Choices, Model, ENTRIES};
+use disco_abi::{SHOOTDOWN_ALL, SHOOTDOWN_ASID};
 
 /// EntryLo.
 pub const G: u64 = 1 << 0;
@@ -19,7 +20,7 @@ pub struct Entry {
 }
 
 /// An entry that left the TLB and may go on to translate.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Hidden {
     pub entry: Entry,
     /// The indices, as bits, that it may have had. It is gone once `tlbwi` has overwritten them.
@@ -212,7 +213,7 @@ impl Model {
     }
 
     /// II, TLBP: with nothing found P is set, and here the number stays. A hidden entry that is
-    /// found gets an index; a global one also the ASID in use.
+    /// found gets an index, and changes as page, "TLB", says.
     pub fn tlbp(&mut self, choices: &mut Choices) {
         let hi = self.read(ENTRY_HI);
         let is_window = self.is_window(hi);
@@ -220,7 +221,7 @@ impl Model {
             Some((_, Some(index))) => Some(index),
             Some((entry, None)) if !is_window => {
                 self.hidden.retain(|hidden| hidden.entry != entry);
-                let hi = entry.hi & !ASID | hi & ASID;
+                let hi = entry.hi & !entry.mask & !ASID | hi & ASID;
                 let index = self.random(choices);
                 self.replace(index, Entry { hi, ..entry });
                 Some(index)
@@ -232,16 +233,40 @@ impl Model {
         self.registers.set(INDEX, index);
     }
 
-    /// II, TLBINV: entries of the ASID in use that are not global.
-    pub fn tlbinv(&mut self) {
-        let asid = self.asid();
-        let gone = |entry: &Entry| !entry.is_global() && entry.hi & ASID == asid;
+    /// Takes away the entries for which `gone` holds, hidden ones too.
+    fn forget(&mut self, gone: impl Fn(&Entry) -> bool) {
         for entry in &mut self.tlb {
             if gone(entry) {
                 *entry = Entry::INVALID;
             }
         }
         self.hidden.retain(|hidden| !gone(&hidden.entry));
+    }
+
+    /// II, TLBINV: entries of the ASID in use that are not global.
+    pub fn tlbinv(&mut self) {
+        self.forget_asid(self.asid());
+    }
+
+    fn forget_asid(&mut self, asid: u64) {
+        let gone = |entry: &Entry| !entry.is_global() && entry.hi & ASID == asid;
+        self.forget(gone);
+    }
+
+    /// Page, "Several virtual CPUs", Shootdown.
+    pub fn shoot_down(&mut self, key: u64, bytes: u64) {
+        match bytes {
+            SHOOTDOWN_ALL => self.invalidate_from(self.read(WIRED) as usize),
+            SHOOTDOWN_ASID => self.forget_asid(key & ASID),
+            _ => self.forget(|entry| {
+                let start = key & (R | VPN2);
+                let first = entry.hi & (R | VPN2) & !entry.mask;
+                entry.hi & EHINV == 0
+                    && (entry.is_global() || entry.hi & ASID == key & ASID)
+                    && first < start.saturating_add(bytes)
+                    && start < first + 2 * entry.page()
+            }),
+        }
     }
 
     /// II, TLBINVF: every entry; and the call TlbFlushAll, from Wired up.
