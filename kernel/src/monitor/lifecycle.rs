@@ -69,6 +69,9 @@ impl Monitor {
             ending: None,
         });
         self.event(Event::VmStarted, now, Some(slot));
+        for vcpu in slot.vcpus() {
+            self.scheduler.forget_run(vcpu);
+        }
         self.start_vcpu(slot, 0, node);
         Ok(())
     }

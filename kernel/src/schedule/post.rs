@@ -202,7 +202,14 @@ impl Scheduler {
         }
     }
 
-    /// Ticks that `vcpu` has run since it was started.
+    /// Begins to count anew what `vcpu` runs: its virtual machine starts.
+    pub fn forget_run(&self, vcpu: VcpuId) {
+        if let Some(words) = self.vcpu(vcpu) {
+            words.ran.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Ticks that `vcpu` has run since its virtual machine was started.
     pub fn ran(&self, vcpu: VcpuId) -> u64 {
         self.vcpu(vcpu)
             .map_or(0, |words| words.ran.load(Ordering::Relaxed))
@@ -221,7 +228,6 @@ impl Scheduler {
         }
         words.posted.store(0, Ordering::Relaxed);
         words.lag.store(0, Ordering::Relaxed);
-        words.ran.store(0, Ordering::Relaxed);
         words.started_in.store(mailbox.node.0, Ordering::Relaxed);
         mailbox.homed.fetch_add(1, Ordering::Relaxed);
         words.home.store(cpu.0, Ordering::Release);
