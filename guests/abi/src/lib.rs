@@ -43,6 +43,7 @@ pub const C_CONSTANTS: &[(&str, u64)] = &[
         "BOOT_INITRD_LEN",
         core::mem::offset_of!(BootInfo, initrd_len) as u64,
     ),
+    ("BOOT_NAME", core::mem::offset_of!(BootInfo, name) as u64),
     (
         "BOOT_CMDLINE",
         core::mem::offset_of!(BootInfo, command_line) as u64,

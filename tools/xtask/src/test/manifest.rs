@@ -131,6 +131,17 @@ pub enum Step {
         /// Least and most that may lie between them.
         seconds: [f64; 2],
     },
+    /// Compares the times of two events with a guest's, which it told before and behind each.
+    Agrees {
+        /// The names under which the events were kept, the earlier first.
+        elapsed: [String; 2],
+        /// Groups, seconds of the guest's: what lies between them is less than the events' time.
+        least: [String; 2],
+        /// Groups, seconds of the guest's: what lies between them is more.
+        most: [String; 2],
+        /// How far the guest's clock may be wrong.
+        percent: f64,
+    },
     /// Compares a group with this computer's clock.
     Clock {
         /// The group: seconds since 1970, in UTC.
@@ -261,6 +272,7 @@ mod tests {
                 { share = "a", of = ["a", "b"], percent = [47.0, 53.0] }, { off = 0 },
                 { event = "boot", keep = "c" }, { elapsed = ["c", "d"], seconds = [1, 2] },
                 { clock = "e", within = 60 },
+                { elapsed = ["c", "d"], least = ["f", "g"], most = ["h", "i"], percent = 1 },
             ]
         "#;
         let tests = parse(text).unwrap();
@@ -268,6 +280,7 @@ mod tests {
         assert!(matches!(tests[0].steps[6], Step::Off { off: 0 }));
         assert!(matches!(tests[0].steps[8], Step::Elapsed { .. }));
         assert!(matches!(tests[0].steps[9], Step::Clock { .. }));
+        assert!(matches!(tests[0].steps[10], Step::Agrees { .. }));
     }
 
     #[test]

@@ -60,6 +60,12 @@ impl<'a> Player<'a> {
             }),
             Step::Share { share, of, percent } => self.share(share, of, percent),
             Step::Elapsed { elapsed, seconds } => self.elapsed(elapsed, seconds),
+            Step::Agrees {
+                elapsed,
+                least,
+                most,
+                percent,
+            } => self.agrees(elapsed, least, most, *percent),
             Step::Clock { clock, within } => self.clock(clock, *within),
         }
     }
@@ -181,8 +187,31 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    fn elapsed(&self, [first, second]: &[String; 2], [least, most]: &[f64; 2]) -> Result<()> {
-        let seconds = (self.number(second)? - self.number(first)?) / 1e9;
+    fn between(&self, [first, second]: &[String; 2]) -> Result<f64> {
+        Ok(self.number(second)? - self.number(first)?)
+    }
+
+    fn agrees(
+        &self,
+        elapsed: &[String; 2],
+        least: &[String; 2],
+        most: &[String; 2],
+        percent: f64,
+    ) -> Result<()> {
+        let seconds = self.between(elapsed)? / 1e9;
+        let least = self.between(least)? * (1.0 - percent / 100.0);
+        let most = self.between(most)? * (1.0 + percent / 100.0);
+        ensure!(
+            (least..=most).contains(&seconds),
+            "expected the guest's clock to be right within {percent} %: for {seconds:.3} s it told \
+             between {least:.3} s and {most:.3} s, with that allowance"
+        );
+        Ok(())
+    }
+
+    fn elapsed(&self, events: &[String; 2], [least, most]: &[f64; 2]) -> Result<()> {
+        let [first, second] = events;
+        let seconds = self.between(events)? / 1e9;
         ensure!(
             (*least..=*most).contains(&seconds),
             "expected {least} to {most} s from {first} to {second}, and it is {seconds:.3} s"

@@ -6,7 +6,9 @@
 #include <linux/irq.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
+#include <linux/smp.h>
 #include <linux/version.h>
+#include <linux/workqueue.h>
 
 #include <asm/irq.h>
 #include <asm/mipsregs.h>
@@ -27,8 +29,18 @@ typedef size_t hvc_size;
 typedef ssize_t hvc_result;
 #endif
 
-/* The line stays raised while there is input, so it is masked from its interrupt to the last byte. */
+/*
+ * The line stays raised while there is input, so it is masked from its interrupt to the last byte.
+ * It is the first CPU's line, whose mask nobody else can change: what opens, closes and unmasks it
+ * runs there.
+ */
 static bool masked;
+
+static void unmask(struct work_struct *work)
+{
+	enable_irq(CONSOLE_IRQ);
+}
+static DECLARE_WORK(unmask_work, unmask);
 
 static hvc_result disco_get_chars(u32 vterm, hvc_char *buffer, hvc_size count)
 {
@@ -36,7 +48,10 @@ static hvc_result disco_get_chars(u32 vterm, hvc_char *buffer, hvc_size count)
 
 	if (taken == 0 && masked) {
 		masked = false;
-		enable_irq(CONSOLE_IRQ);
+		if (smp_processor_id() == 0)
+			unmask(NULL);
+		else
+			schedule_work_on(0, &unmask_work);
 	}
 	return taken < 0 ? -EIO : taken;
 }
@@ -65,25 +80,36 @@ static irqreturn_t disco_console_interrupt(int irq, void *data)
 	return IRQ_HANDLED;
 }
 
+static long open_here(void *data)
+{
+	irq_set_handler(CONSOLE_IRQ, handle_level_irq);
+	return request_irq(CONSOLE_IRQ, disco_console_interrupt, 0, "console", data);
+}
+
 static int disco_console_open(struct hvc_struct *hvc, int irq)
 {
-	int result;
+	long result = work_on_cpu(0, open_here, hvc);
 
-	irq_set_handler(irq, handle_level_irq);
-	result = request_irq(irq, disco_console_interrupt, 0, "console", hvc);
 	hvc->irq_requested = !result;
 	return result;
+}
+
+static long close_here(void *data)
+{
+	flush_work(&unmask_work);
+	if (masked) {
+		masked = false;
+		unmask(NULL);
+	}
+	free_irq(CONSOLE_IRQ, data);
+	return 0;
 }
 
 static void disco_console_close(struct hvc_struct *hvc, int irq)
 {
 	if (!hvc->irq_requested)
 		return;
-	if (masked) {
-		masked = false;
-		enable_irq(irq);
-	}
-	free_irq(irq, hvc);
+	work_on_cpu(0, close_here, hvc);
 	hvc->irq_requested = 0;
 }
 

@@ -8,6 +8,7 @@
 #include <linux/memblock.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
+#include <linux/utsname.h>
 #include <linux/version.h>
 
 #include <asm/bootinfo.h>
@@ -19,6 +20,8 @@
 
 static unsigned long boot_memory;
 static unsigned long boot_count_hz;
+
+unsigned long disco_vcpus __initdata;
 
 const char *get_system_type(void)
 {
@@ -44,13 +47,17 @@ void __init prom_init(void)
 		panic("not started by a Disco monitor of this version");
 	boot_memory = boot_word(DISCO_BOOT_MEMORY);
 	boot_count_hz = boot_word(DISCO_BOOT_COUNT_HZ);
+	disco_vcpus = boot_word(DISCO_BOOT_VCPUS);
 	strscpy(arcs_cmdline, (char *)(fw_arg0 + DISCO_BOOT_CMDLINE), COMMAND_LINE_SIZE);
+	strscpy(init_uts_ns.name.nodename, (char *)(fw_arg0 + DISCO_BOOT_NAME),
+		sizeof(init_uts_ns.name.nodename));
 
 	initrd = boot_word(DISCO_BOOT_INITRD);
 	if (initrd) {
 		initrd_start = (unsigned long)__va(initrd);
 		initrd_end = initrd_start + boot_word(DISCO_BOOT_INITRD_LEN);
 	}
+	disco_smp_init();
 }
 
 void __init plat_mem_setup(void)

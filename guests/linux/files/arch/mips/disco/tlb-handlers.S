@@ -50,6 +50,28 @@ LEAF(tlbmiss_handler_setup_pgd)
 	sd	\pair, DISCO_SLOT(DISCO_SP_ENTRYLO0)(k1)
 	.endm
 
+/*
+ * The monitor forgets a page in this CPU's TLB whenever another CPU says so, also between the two
+ * instructions that read a pair and enter it. So whoever has entered a pair looks at the tables
+ * once more: the pair in EntryLo0 and EntryLo1 is still theirs, or it goes back to "again". The
+ * top table is in \pair; k0 and k1 as in find_pair.
+ */
+	.macro	recheck_pair pair again
+	sync
+	ld	k0, SLOT_BADVADDR(k1)
+	find_pair \pair
+	ld	k0, 0(\pair)
+	drotr	k0, k0, DISCO_GLOBAL_SHIFT
+	ld	k1, DISCO_SLOT(DISCO_SP_ENTRYLO0)(k1)
+	bne	k0, k1, \again
+	 lui	k1, 0xe000
+	ld	k0, 8(\pair)
+	drotr	k0, k0, DISCO_GLOBAL_SHIFT
+	ld	k1, DISCO_SLOT(DISCO_SP_ENTRYLO1)(k1)
+	bne	k0, k1, \again
+	 lui	k1, 0xe000
+	.endm
+
 	.set	noat
 
 /*
@@ -59,8 +81,8 @@ LEAF(tlbmiss_handler_setup_pgd)
 	.macro	handle_invalid handler, page_fault
 LEAF(\handler)
 	lui	k1, 0xe000
-	ld	k0, SLOT_BADVADDR(k1)
 	sd	$1, SLOT_AT(k1)
+4:	ld	k0, SLOT_BADVADDR(k1)
 	dsrl32	$1, k0, 62 - 32
 	beqz	$1, 1f
 	 lui	$1, %hi(swapper_pg_dir)
@@ -80,10 +102,14 @@ LEAF(\handler)
 	tlbp
 	ld	k0, DISCO_SLOT(DISCO_SP_INDEX)(k1)
 	bltz	k0, 3f
-	 ld	$1, SLOT_AT(k1)
+	 lui	$1, %hi(swapper_pg_dir)
 	tlbwi
-	eret
+	b	5f
+	 nop
 3:	tlbwr
+5:	daddiu	$1, $1, %lo(swapper_pg_dir)
+	recheck_pair $1, 4b
+	ld	$1, SLOT_AT(k1)
 	eret
 	END(\handler)
 	.endm
@@ -103,8 +129,8 @@ LEAF(handle_tlbm)
  */
 LEAF(disco_tlb_refill)
 	lui	k1, 0xe000
-	ld	k0, SLOT_BADVADDR(k1)
 	sd	$1, SLOT_AT(k1)
+4:	ld	k0, SLOT_BADVADDR(k1)
 	dsrl32	$1, k0, DISCO_PGDIR_SHIFT + DISCO_PGD_BITS - 32
 	beqz	$1, 1f
 	 ld	$1, SLOT_PGD(k1)
@@ -115,10 +141,18 @@ LEAF(disco_tlb_refill)
 1:	find_pair $1
 	load_pair $1
 	tlbwr
-	b	3f
-2:	 ld	$1, SLOT_AT(k1)
+	ld	k0, SLOT_BADVADDR(k1)
+	dsrl32	k0, k0, 62 - 32
+	ld	$1, SLOT_PGD(k1)
+	beqz	k0, 3f
+	 nop
+	lui	$1, %hi(swapper_pg_dir)
+	daddiu	$1, $1, %lo(swapper_pg_dir)
+3:	recheck_pair $1, 4b
+	ld	$1, SLOT_AT(k1)
+	eret
+2:	ld	$1, SLOT_AT(k1)
 	j	tlb_do_page_fault_0
 	 nop
-3:	eret
 	END(disco_tlb_refill)
 FEXPORT(disco_tlb_refill_end)

@@ -17,16 +17,9 @@
 #include <asm/tlbflush.h>
 
 #include "pgtable-layout.h"
-
-/* More pairs than this are forgotten with their address space. */
-#define FLUSH_PAIRS_MAX		16
-
-#define PAIR_SIZE		(2 * PAGE_SIZE)
-#define PAIR_MASK		(~(PAIR_SIZE - 1))
+#include "tlb.h"
 
 extern char disco_tlb_refill[], disco_tlb_refill_end[];
-
-unsigned long disco_userlocal;
 
 void tlb_init(void);
 
@@ -41,11 +34,6 @@ static void flush_pairs(unsigned long start, unsigned long end, unsigned long as
 
 	for (address = start & PAIR_MASK; address < end; address += PAIR_SIZE)
 		disco_call(DISCO_CALL_TLB_FLUSH_PAGE, address | asid, 0, 0, 0);
-}
-
-static bool few_pairs(unsigned long start, unsigned long end)
-{
-	return end - (start & PAIR_MASK) <= FLUSH_PAIRS_MAX * PAIR_SIZE;
 }
 
 void local_flush_tlb_range(struct vm_area_struct *vma, unsigned long start, unsigned long end)
@@ -79,6 +67,18 @@ void local_flush_tlb_one(unsigned long page)
 	flush_pairs(page, page + PAGE_SIZE, 0);
 }
 
+/*
+ * A page that may be written but not read becomes valid with its first write. Linux leaves that to
+ * the TLB's exception handlers.
+ */
+static void make_valid(pte_t *entry)
+{
+	unsigned long want = _PAGE_PRESENT | _PAGE_NO_READ | _PAGE_DIRTY;
+
+	if ((pte_val(*entry) & (want | _PAGE_VALID)) == want)
+		set_pte(entry, __pte(pte_val(*entry) | _PAGE_VALID));
+}
+
 /* Called when a page table entry became valid or writable. */
 void __update_tlb(struct vm_area_struct *vma, unsigned long address, pte_t pte)
 {
@@ -94,14 +94,18 @@ void __update_tlb(struct vm_area_struct *vma, unsigned long address, pte_t pte)
 	pmd = pmd_offset(pud_offset(p4d_offset(pgd_offset(vma->vm_mm, address), address), address),
 			 address);
 	pair = (pte_t *)pmd_page_vaddr(*pmd) + pte_index(address);
+	make_valid(&pair[0]);
+	make_valid(&pair[1]);
 	disco_call(DISCO_CALL_TLB_INSERT, address | asid, pte_to_entrylo(pte_val(pair[0])),
 		   pte_to_entrylo(pte_val(pair[1])), PM_DEFAULT_MASK);
 }
 
 void disco_switch_mm(unsigned long asid, void *pgd)
 {
-	unsigned long userlocal = disco_userlocal;
+	unsigned long userlocal = disco_own(DISCO_OWN_USERLOCAL);
 
+	/* See shootdown.c: the ASID is known before it is used. */
+	smp_mb();
 	tlbmiss_handler_setup_pgd((unsigned long)pgd);
 	if (!userlocal)
 		userlocal = disco_slot(DISCO_SP_USERLOCAL);
@@ -147,8 +151,10 @@ void tlb_init(void)
 	set_c0_pagegrain(PG_RIE | PG_XIE);
 	local_flush_tlb_all();
 
-	/* 64-bit refill vector; there are 128 bytes up to the next one. */
-	BUG_ON(disco_tlb_refill_end - disco_tlb_refill > 0x80);
-	memcpy((void *)(ebase + 0x80), disco_tlb_refill, disco_tlb_refill_end - disco_tlb_refill);
+	/* 64-bit refill vector; caches have no errors, so their vector's 128 bytes are free, too. */
+	BUG_ON(disco_tlb_refill_end - disco_tlb_refill > 0x100);
+	if (smp_processor_id() == 0)
+		memcpy((void *)(ebase + 0x80), disco_tlb_refill,
+		       disco_tlb_refill_end - disco_tlb_refill);
 	start_walker();
 }

@@ -4,6 +4,7 @@
 #define _ASM_MACH_DISCO_MONITOR_CALL_H
 
 #include "disco.h"
+#include "own-slots.h"
 
 /* Low byte of Status in kernel mode: KX, SX, UX, and IE or not. */
 #define DISCO_STATUS_IRQS_OFF	0xe0
@@ -20,6 +21,10 @@
 	(*(volatile int *)(DISCO_SPECIAL_PAGE + (offset) + 4))
 #define disco_status_byte						\
 	(*(volatile u8 *)(DISCO_SPECIAL_PAGE + DISCO_SP_STATUS + 7))
+
+/* A word of this kernel's own; unlike a slot it changes only when this CPU's code stores it. */
+#define disco_own(offset)						\
+	(*(unsigned long *)(DISCO_SPECIAL_PAGE + (offset)))
 
 /* A monitor call with up to four arguments. */
 static __always_inline long disco_call(unsigned long number, unsigned long arg0,

@@ -128,6 +128,25 @@
 .Lnothing_pending\@:
 	.endm
 
+/* The kernel's stack of the thread that runs, as stackframe.h wants it. */
+	.macro	get_saved_sp docfi=0 tosp=0
+	lui	k1, 0xe000
+	.if	\tosp
+	move	k0, sp
+	.if	\docfi
+	.cfi_register sp, k0
+	.endif
+	LONG_L	sp, DISCO_SLOT(DISCO_OWN_KERNELSP)(k1)
+	.else
+	LONG_L	k1, DISCO_SLOT(DISCO_OWN_KERNELSP)(k1)
+	.endif
+	.endm
+
+	.macro	set_saved_sp stackp temp temp2
+	lui	\temp, 0xe000
+	LONG_S	\stackp, DISCO_SLOT(DISCO_OWN_KERNELSP)(\temp)
+	.endm
+
 	.macro	disco_store_status_byte value reg
 	.set	push
 	.set	noat
@@ -166,19 +185,17 @@ static inline void disco_write_status(unsigned int value)
 	barrier();
 }
 
-/* The value that UserLocal gets together with the next address space. */
-extern unsigned long disco_userlocal;
-
 /* One call for an address space and UserLocal. */
 extern void disco_switch_mm(unsigned long asid, void *pgd);
 
 /* Called by the scheduler before it switches the address space. */
-#define prepare_arch_switch(next)	(disco_userlocal = task_thread_info(next)->tp_value)
+#define prepare_arch_switch(next)	\
+	(disco_own(DISCO_OWN_USERLOCAL) = task_thread_info(next)->tp_value)
 
 /* A kernel thread's is 0 and nobody looks at it: what is there stays. */
 static inline void disco_write_userlocal(unsigned long value)
 {
-	disco_userlocal = value;
+	disco_own(DISCO_OWN_USERLOCAL) = value;
 	if (value && value != disco_slot(DISCO_SP_USERLOCAL))
 		asm volatile("dmtc0 %0, $4, 2" : : "r" (value));
 }
