@@ -4,6 +4,7 @@
 #   build.sh linux-guest  OUTDIR JOBS    OUTDIR/vmlinux, for a virtual machine
 #   build.sh linux-native OUTDIR JOBS    OUTDIR/vmlinux, for the bare board
 #   build.sh busybox      OUTDIR JOBS    OUTDIR/busybox, static
+#   build.sh conformance  OUTDIR JOBS    OUTDIR/conformance, static
 #   build.sh initramfs    OUTDIR JOBS    OUTDIR/initramfs.cpio
 #
 # In the environment:
@@ -11,6 +12,7 @@
 #   HEADER_DIR       folder with the generated disco.h            (linux-guest)
 #   BUSYBOX_TARBALL  busybox's source tarball                     (busybox)
 #   BUSYBOX          the program that "busybox" built             (initramfs)
+#   CONFORMANCE      the program that "conformance" built, or ""  (initramfs)
 #   CROSS_COMPILE    prefix of the cross tools, has a default
 # Work files go to OUTDIR/work and may be removed afterwards.
 set -eu
@@ -101,6 +103,10 @@ busybox)
 	make -s busybox.links
 	cp busybox.links "$out/busybox.links"
 	;;
+conformance)
+	"${CROSS_COMPILE}gcc" -std=gnu11 -O2 -Wall -Wextra -static -pthread -s -o "$out/conformance" \
+		"$here"/conformance/*.c
+	;;
 initramfs)
 	need BUSYBOX
 	need LINUX_TARBALL
@@ -115,7 +121,11 @@ initramfs)
 		*) echo "slink /bin/$name busybox 0777 0 0" >> "$work/list" ;;
 		esac
 	done < "$(dirname "$BUSYBOX")/busybox.links"
+	[ -z "${CONFORMANCE:-}" ] || echo "file /sbin/conformance $CONFORMANCE 0755 0 0" >> "$work/list"
 	"$work/gen_init_cpio" -t 0 "$work/list" > "$out/initramfs.cpio"
+	# See the list.
+	offset=$(LC_ALL=C grep -abo -m 1 "$(printf '\177ELF')" "$out/initramfs.cpio" | head -n 1)
+	[ $((${offset%%:*} % 8)) -eq 0 ] || die "busybox does not lie at a multiple of 8 in initramfs.cpio"
 	;;
 *)
 	die "no target $target"

@@ -88,11 +88,12 @@ Examples:
 
 const CONFORMANCE_EXAMPLES: &str = "\
 The programs are in guests/conformance, the differences that are allowed in
-ci/conformance/allowed.toml.
+ci/conformance/allowed.toml. FILTER `linux` runs the program of guests/linux/conformance on Linux instead.
 
 Examples:
   cargo xtask conformance
-  cargo xtask conformance cp0.12.";
+  cargo xtask conformance cp0.12.
+  cargo xtask conformance linux";
 
 /// Arguments of `doctor`.
 #[derive(Args)]

@@ -6,7 +6,8 @@ use crate::description::Machine;
 use crate::flash::Flash;
 use crate::paths;
 use crate::process::last_lines;
-use crate::run::qemu::{Board, PROGRAM};
+use crate::run::native;
+use crate::run::qemu::Board;
 use crate::run::session::Session;
 use anyhow::{bail, Context, Result};
 use regex::Regex;
@@ -27,9 +28,9 @@ const COUNTED: &[&str] = &[
     "-rtc",
     "base=2026-01-01,clock=vm",
 ];
-/// Besides console and user land: no calibration of the delay loop, which the guest does not
+/// No calibration of the delay loop, which the guest does not
 /// need either.
-const NATIVE_COMMAND_LINE: &str = "console=ttyS0 rdinit=/init lpj=5000000";
+const NATIVE_COMMAND_LINE: &str = "lpj=5000000";
 /// The guest's memory, and the bare board's.
 const MEMORY: &str = "256M";
 /// How long a side may take.
@@ -37,24 +38,9 @@ const LIMIT: Duration = Duration::from_secs(900);
 
 /// Linux on the bare board.
 pub fn native() -> Result<Figures> {
-    let mut command = Command::new(PROGRAM);
-    command
-        .args(["-M", "malta", "-cpu", "I6400", "-smp", "1", "-m", MEMORY])
-        .args([
-            "-display",
-            "none",
-            "-nodefaults",
-            "-no-reboot",
-            "-serial",
-            "stdio",
-        ])
-        .args(COUNTED)
-        .arg("-kernel")
-        .arg(linux::native_kernel_path())
-        .arg("-initrd")
-        .arg(linux::initramfs_path())
-        .args(["-append", &format!("{NATIVE_COMMAND_LINE} {}", request())]);
-    measure("native", &command, &events("native")?)
+    let line = format!("{NATIVE_COMMAND_LINE} {}", request());
+    let mut command = native::command(&linux::initramfs_path(), MEMORY, &line);
+    measure("native", command.args(COUNTED), &events("native")?)
 }
 
 /// Linux as the only guest of the monitor.

@@ -32,6 +32,11 @@ pub fn initramfs_path() -> PathBuf {
     ready_folder().join("initramfs")
 }
 
+/// The user land with the conformance program.
+pub fn conformance_path() -> PathBuf {
+    ready_folder().join("initramfs-conformance")
+}
+
 /// Builds kernel and user land for a virtual machine.
 pub fn build_guest() -> Result<()> {
     let header = Header::write()?;
@@ -65,20 +70,42 @@ pub fn build_native() -> Result<()> {
     provide(&build_initramfs()?, &initramfs_path())
 }
 
+/// Builds the conformance program, both kernels, and the user land with the program.
+pub fn build_conformance() -> Result<()> {
+    build_guest()?;
+    build_native()?;
+    let key = key("conformance", &["conformance"])?;
+    let folder = cache::folder("conformance", key, |folder| {
+        build("conformance", folder, &[])
+    })?;
+    let initramfs = initramfs_with(Some(&folder.join("conformance")))?;
+    provide(&initramfs, &conformance_path())
+}
+
 fn build_initramfs() -> Result<PathBuf> {
+    initramfs_with(None)
+}
+
+/// The user land: busybox, and another program if one is given.
+fn initramfs_with(conformance: Option<&Path>) -> Result<PathBuf> {
     let source = source::busybox().context("busybox's source is missing")?;
     let busybox_key = key("busybox", &["busybox.config"])?.tree(&source)?;
     let busybox = cache::folder("busybox", busybox_key.clone(), |folder| {
         build("busybox", folder, &[("BUSYBOX_TARBALL", &source)])
     })?;
     let program = busybox.join("busybox");
-    let key = linux_key("initramfs", &["initramfs"])?.tree(&program)?;
+    let mut key = linux_key("initramfs", &["initramfs"])?.tree(&program)?;
+    if let Some(conformance) = conformance {
+        key = key.tree(conformance)?;
+    }
+    let conformance = conformance.unwrap_or(Path::new("")).to_path_buf();
     let initramfs = cache::folder("initramfs", key, |folder| {
-        build(
-            "initramfs",
-            folder,
-            &[("LINUX_TARBALL", &linux_source()?), ("BUSYBOX", &program)],
-        )
+        let environment = [
+            ("LINUX_TARBALL", &linux_source()?),
+            ("BUSYBOX", &program),
+            ("CONFORMANCE", &conformance),
+        ];
+        build("initramfs", folder, &environment)
     })?;
     Ok(initramfs.join("initramfs.cpio"))
 }

@@ -2,6 +2,7 @@
 //! compared.
 
 mod compare;
+mod linux;
 mod place;
 mod table;
 
@@ -27,11 +28,24 @@ pub struct Outcome {
     pub failed: Vec<(String, String)>,
 }
 
+/// The filter that selects the programs that run on Linux.
+pub const LINUX: &str = "linux";
+
+/// The filter that runs what has failed once more: on Linux it is all one program.
+pub fn again<'a>(filter: &str, name: &'a str) -> &'a str {
+    if filter == LINUX {
+        LINUX
+    } else {
+        name
+    }
+}
+
 /// Runs the programs whose names contain `filter` and prints what differs.
 pub fn run(filter: &str, installer: &Installer) -> Result<ExitCode> {
     let outcome = suite(filter, installer)?;
     for (name, why) in &outcome.failed {
-        println!("FAIL {name}: {why}\n  again: cargo xtask conformance {name}");
+        let again = again(filter, name);
+        println!("FAIL {name}: {why}\n  again: cargo xtask conformance {again}");
     }
     let failed = outcome.failed.len();
     println!("{} passed, {failed} failed", outcome.passed);
@@ -42,13 +56,21 @@ pub fn run(filter: &str, installer: &Installer) -> Result<ExitCode> {
     })
 }
 
-/// Runs the programs whose names contain `filter` in both places at once, and compares.
+/// Runs the programs whose names contain `filter`, or those on Linux, in both places at once, and
+/// compares.
 pub fn suite(filter: &str, installer: &Installer) -> Result<Outcome> {
     let mut needs = vec![Need::Emulator];
     needs.extend(Need::MONITOR);
+    if filter == LINUX {
+        needs.extend(Need::LINUX);
+    }
     let toolchain = installer.provide(&needs)?;
+    let monitor = monitor::Image::build(&toolchain)?;
+    if filter == LINUX {
+        return linux::suite(&monitor);
+    }
     let allowed = table::load()?;
-    let program = Program::build(PACKAGE, monitor::Image::build(&toolchain)?, &toolchain)?;
+    let program = Program::build(PACKAGE, monitor, &toolchain)?;
     fs::create_dir_all(paths::target().join("conformance"))?;
     let collect = |place| place::collect(&program, place, filter);
     let (native, guest) = thread::scope(|scope| {

@@ -2,6 +2,7 @@
 
 pub mod events;
 pub mod feed;
+pub mod native;
 pub mod qemu;
 pub mod session;
 

@@ -62,10 +62,16 @@ impl Selection {
     fn on_host(&self, boot: &[Test]) -> bool {
         let other = |filter: &String| {
             filter.starts_with(host::BIG_ENDIAN)
-                || filter == CONFORMANCE
+                || CONFORMANCE.iter().any(|group| filter == group.name)
                 || boot.iter().any(|test| test.name == *filter)
         };
         !self.big_endian && (self.filters.is_empty() || !self.filters.iter().all(other))
+    }
+
+    fn conformance(&self) -> impl Iterator<Item = &'static Group> + '_ {
+        CONFORMANCE
+            .iter()
+            .filter(|group| !self.big_endian && self.has(group.name))
     }
 
     /// Whether they run on big-endian MIPS: if nothing is left out, or if it is asked for.
@@ -94,8 +100,8 @@ pub fn run(selection: &Selection, list: bool, installer: &setup::Installer) -> R
     if selection.on_mips() {
         host_tests(host::BIG_ENDIAN, big_endian(installer), selection, &tally);
     }
-    if !selection.big_endian && selection.has(CONFORMANCE) {
-        conformance_suite(installer, &tally)?;
+    for group in selection.conformance() {
+        conformance_suite(group, installer, &tally)?;
     }
     if !boot.is_empty() {
         boot_tests(&boot, installer, &tally)?;
@@ -116,21 +122,44 @@ pub fn run(selection: &Selection, list: bool, installer: &setup::Installer) -> R
     })
 }
 
-/// The group of all programs of the conformance suite.
-const CONFORMANCE: &str = "conformance";
+/// Programs of the conformance suite that are selected together.
+struct Group {
+    name: &'static str,
+    about: &'static str,
+    /// What `cargo xtask conformance` calls them.
+    filter: &'static str,
+    what: &'static str,
+}
 
-fn conformance_suite(installer: &setup::Installer, tally: &Tally) -> Result<()> {
+const CONFORMANCE: &[Group] = &[
+    Group {
+        name: "conformance",
+        about: "programs that see the same natively and as a guest",
+        filter: "",
+        what: "programs",
+    },
+    Group {
+        name: "conformance-linux",
+        about: "programs that print the same on Linux natively and on Linux as a guest",
+        filter: conformance::LINUX,
+        what: "lines",
+    },
+];
+
+fn conformance_suite(group: &Group, installer: &setup::Installer, tally: &Tally) -> Result<()> {
+    let name = group.name;
     let started = Instant::now();
-    let outcome = conformance::suite("", installer)?;
+    let outcome = conformance::suite(group.filter, installer)?;
     let seconds = started.elapsed().as_secs_f64();
     tally.pass(outcome.passed);
     println!(
-        "ok   {CONFORMANCE}: {} programs ({seconds:.1} s)",
-        outcome.passed
+        "ok   {name}: {} {} ({seconds:.1} s)",
+        outcome.passed, group.what
     );
-    for (name, why) in &outcome.failed {
+    for (line, why) in &outcome.failed {
         tally.failed.fetch_add(1, Ordering::Relaxed);
-        println!("FAIL {CONFORMANCE} {name}: {why}\n  again: cargo xtask conformance {name}");
+        let again = conformance::again(group.filter, line);
+        println!("FAIL {name} {line}: {why}\n  again: cargo xtask conformance {again}");
     }
     Ok(())
 }
@@ -165,8 +194,8 @@ fn list_tests(
             host::BIG_ENDIAN
         );
     }
-    if !selection.big_endian && selection.has(CONFORMANCE) {
-        println!("{CONFORMANCE}: programs that see the same natively and as a guest");
+    for group in selection.conformance() {
+        println!("{}: {}", group.name, group.about);
     }
     for test in boot {
         println!("{}: {}", test.name, test.about);
