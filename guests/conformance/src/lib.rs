@@ -5,12 +5,18 @@
 #![no_std]
 
 mod cp0;
+mod floating;
+mod interrupts;
+mod levels;
+mod links;
 mod memory;
 mod record;
 mod run;
 mod slots;
 mod suite;
+mod tlb;
 mod traps;
+mod user;
 
 use disco_bare::program;
 use suite::Suite;
@@ -23,5 +29,11 @@ fn main() {
     traps::programs(&mut suite);
     slots::programs(&mut suite);
     memory::programs(&mut suite);
+    tlb::programs(&mut suite);
+    levels::programs(&mut suite);
+    interrupts::programs(&mut suite);
+    links::programs(&mut suite);
+    floating::programs(&mut suite);
+    user::programs(&mut suite);
     suite.done();
 }

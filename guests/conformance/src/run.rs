@@ -2,7 +2,7 @@
 
 use crate::record::{see, see_text, Address};
 use core::fmt::{self, Display};
-use disco_bare::cp0::{self, reg, STATUS_IE};
+use disco_bare::cp0::{self, reg, STATUS_ERL, STATUS_EXL, STATUS_IE};
 use disco_bare::exception::{self, Frame};
 use disco_bare::execute::{self, Registers};
 use disco_bare::instruction::{beq, jr, lw, NOP};
@@ -74,10 +74,12 @@ static KEPT: Variable<[Option<Frame>; KEPT_MAX]> = Variable::new([None; KEPT_MAX
 static COUNT: Variable<usize> = Variable::new(0);
 /// Whether an exception is skipped, and does not end the code.
 static SKIP: Variable<bool> = Variable::new(false);
+/// Whether the next exception goes on at word 4 of the code with EXL still set.
+static NEST: Variable<bool> = Variable::new(false);
 
 fn handle(frame: &mut Frame) -> bool {
     if frame.code() == exception::code::BP && frame.bad_instr as u32 == END {
-        execute::leave(frame);
+        leave(frame);
         return true;
     }
     let mut kept = KEPT.get();
@@ -87,6 +89,13 @@ fn handle(frame: &mut Frame) -> bool {
         KEPT.set(kept);
     }
     COUNT.set(count + 1);
+    if NEST.get() {
+        // `eret` from ERL leaves EXL set.
+        NEST.set(false);
+        reg::ERROR_EPC.write(KERNEL_CODE + 16);
+        frame.status |= STATUS_ERL | STATUS_EXL;
+        return true;
+    }
     let interrupt = frame.code() == exception::code::INT;
     if interrupt && SKIP.get() {
         // Once is enough, and the way back is the interrupted instruction.
@@ -94,9 +103,15 @@ fn handle(frame: &mut Frame) -> bool {
     } else if SKIP.get() && !frame.in_delay_slot() && count + 1 < KEPT_MAX {
         frame.epc += 4;
     } else {
-        execute::leave(frame);
+        leave(frame);
     }
     true
+}
+
+/// Ends the code, with interrupts off: one may still wait.
+fn leave(frame: &mut Frame) {
+    frame.status &= !STATUS_IE;
+    execute::leave(frame);
 }
 
 /// Puts everything that a program may have changed back to a state that both places share.
@@ -122,6 +137,7 @@ pub fn fresh() {
     reg::COMPARE.write(reg::COUNT.read().wrapping_sub(1));
     forget_exceptions();
     SKIP.set(false);
+    NEST.set(false);
 }
 
 /// Forgets the exceptions so far.
@@ -203,6 +219,16 @@ pub fn unmapped(words: &[u32], registers: &mut Registers) {
 /// From now on in this program, exceptions are skipped, and do not end the code.
 pub fn skip_exceptions() {
     SKIP.set(true);
+}
+
+/// The next exception in kernel mode does not end the code: it goes on at word 4, with EXL set.
+pub fn nest() {
+    NEST.set(true);
+}
+
+/// The first exception.
+pub fn first() -> Frame {
+    KEPT.get()[0].expect("an exception")
 }
 
 /// How many exceptions there were.

@@ -51,15 +51,16 @@ const fn sign(value: u32) -> u64 {
     value as i32 as i64 as u64
 }
 
-/// The largest mask of pages, each four times the one before, that `value` contains from below.
+/// The mask field of `value` if it is one of pages, each size four times the one before; else that
+/// of 4 KiB pages, as QEMU has it.
 pub(super) const fn legal_page_mask(value: u64) -> u64 {
-    let mut mask = 0;
-    let mut next = 0x6000;
-    while next & PAGE_MASK_FIELD == next && value & next == next {
-        mask = next;
-        next = next << 2 | 0x6000;
+    let field = (value & PAGE_MASK_FIELD) >> 13;
+    let contiguous = field & (field + 1) == 0;
+    if contiguous && field.trailing_ones() & 1 == 0 {
+        field << 13
+    } else {
+        0
     }
-    mask
 }
 
 impl Vcpu<'_> {
@@ -187,7 +188,6 @@ impl Vcpu<'_> {
                 self.registers.config5 =
                     self.registers.config5 & !CONFIG5_WRITABLE | word & CONFIG5_WRITABLE;
             }
-            (17, 0) if word & 1 == 0 => self.context.keep_link = 0,
             (20, 0) => {
                 // PTEBase above R and BadVPN2 of 48-bit addresses.
                 const LOW: u64 = (1 << 41) - 1;
@@ -299,6 +299,7 @@ impl Vcpu<'_> {
             1 => Some(32),
             2 => Some(sign(self.count(hardware))),
             3 => Some(2),
+            4 => Some(0),
             5 => Some(u64::from(self.registers.config5 & CONFIG5_XNP != 0)),
             29 => Some(self.special.user_local()),
             _ => None,

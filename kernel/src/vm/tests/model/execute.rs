@@ -198,6 +198,8 @@ impl Model {
             1 => Ok(32),
             2 => Ok(self.read(COUNT)),
             3 => Ok(2),
+            // A performance counter that stands: on the board kernel mode reads it.
+            4 => Ok(0),
             5 => Ok(1),
             29 => Ok(self.read(USER_LOCAL)),
             _ => Err(Raised::plain(RESERVED)),

@@ -176,10 +176,12 @@ pub fn sign(value: u64) -> u64 {
     value as u32 as i32 as i64 as u64
 }
 
-/// The largest page size whose mask `value` begins with: 4 KiB times a power of 4, at most 256 MiB.
+/// The mask of a page size, 4 KiB times a power of 4 and at most 256 MiB, if `value` has that in the
+/// field; else that of 4 KiB, as on the board.
 pub fn legal_page_mask(value: u64) -> u64 {
+    let field = value & 0x1fff_e000;
     let mut masks = (0..=8).map(|power| ((1 << (2 * power)) - 1) << 13);
-    masks.rfind(|mask| value & mask == *mask).unwrap_or(0)
+    masks.find(|mask| field == *mask).unwrap_or(0)
 }
 
 /// The registers of the special page, by their offset: page, "Special page".
@@ -271,7 +273,6 @@ impl Model {
                 self.registers.set(CAUSE, cause & !(TI | IP7));
             }
             // LLB reads 1, and writing 0 breaks the pair.
-            LLADDR if value & 1 == 0 => self.link = false,
             _ => {}
         }
         self.registers.set(register, new);
