@@ -5,7 +5,7 @@
 
 use super::hardware::{FpuRegisters, Hardware};
 use super::identity::Identity;
-use super::l2tlb::L2Tlb;
+use super::l2tlb::{Granule, L2Tlb};
 use super::special::SpecialPage;
 use super::vtlb::{VirtualTlb, ASID_MASK};
 use core::mem::offset_of;
@@ -139,6 +139,34 @@ impl<'a> Vcpu<'a> {
             number,
             supervisor: None,
         }
+    }
+
+    /// Forgets all that the guest has done, but not what was counted.
+    pub fn clear(&mut self) {
+        // Named one by one, so that none is forgotten here.
+        let Self {
+            context,
+            l2,
+            special,
+            registers,
+            identity: _,
+            tlb,
+            fpu,
+            counters: _,
+            lines,
+            number: _,
+            supervisor,
+        } = self;
+        let counters = context.counters;
+        *context = GuestContext::new();
+        context.counters = counters;
+        l2.set_granule(Granule::Page);
+        special.clear();
+        *registers = Registers::default();
+        *tlb = VirtualTlb::new();
+        *fpu = FpuRegisters::ZERO;
+        *lines = 0;
+        *supervisor = None;
     }
 
     /// Registers at the entry of an ELF guest (`docs/virtual-machine.md`). The caller fills the

@@ -2,6 +2,7 @@ use super::guest::*;
 use super::machine::Access;
 use crate::vm::exception::{code, NoVector};
 use crate::vm::trap::{Outcome, Trap};
+use crate::vm::vtlb::TlbEntry;
 use disco_abi::{CSSEG_WINDOW, SPECIAL_PAGE, XSSEG_WINDOW};
 use disco_arch::trap::Entry;
 use proptest::prelude::*;
@@ -223,6 +224,34 @@ fn supervisor_mode_has_no_windows() {
         "the exception is for kernel mode"
     );
     assert_eq!(counts(&guest), before);
+}
+
+#[test]
+fn one_that_starts_again_is_as_new() {
+    let mut guest = Guest::new();
+    guest.write_cp0(15, 1, CSSEG_WINDOW + 0x8000);
+    guest.write_cp0(6, 0, 3);
+    guest.write_cp0(31, 2, 77);
+    let entry = TlbEntry {
+        hi: 0x4000_0000,
+        lo0: lo(0x8000, DV),
+        lo1: lo(0xc000, DV),
+        page_mask: 0x6000,
+    };
+    guest.tlbwi(5, &entry);
+    guest.vcpu.set_line(3, true);
+    guest.vcpu.special.set_status(1 << 3);
+    guest.vcpu.prepare_resume();
+    guest.vcpu.clear();
+    guest.vcpu.reset(CODE, 0);
+    let new = Guest::new();
+    let state = |guest: &Guest| {
+        let vcpu = &guest.vcpu;
+        let special: Vec<u64> = (0..6).map(|number| vcpu.special.kscratch(number)).collect();
+        format!("{:?} {:?} {:?}", vcpu.registers, vcpu.tlb, vcpu.supervisor)
+            + &format!("{special:?} {} {}", vcpu.lines, vcpu.l2.iter().count())
+    };
+    assert_eq!(state(&guest), state(&new));
 }
 
 #[test]
