@@ -1,5 +1,6 @@
 //! The virtual trap architecture: what an exception does to the guest's registers.
 
+use super::defect::{seeded, Defect};
 use super::trap::Trap;
 use super::vcpu::Vcpu;
 use super::vtlb::{EHINV, VPN2_MASK};
@@ -107,12 +108,13 @@ impl Vcpu<'_> {
         // the real CPU none for a bus error.
         if !nested && !fetch && exception.code != code::DBE {
             self.special.set_bad_instr(trap.bad_instr);
-            if trap.in_delay_slot() {
+            if trap.in_delay_slot() && !seeded(Defect::BadInstrP) {
                 self.special.set_bad_instr_p(trap.bad_instr_p);
             }
         }
         if let Some(address) = exception.address {
-            self.special.set_bad_vaddr(address);
+            let lost = if seeded(Defect::BadVaddr) { 7 } else { 0 };
+            self.special.set_bad_vaddr(address & !lost);
             if exception.is_of_tlb() || !trap.is_misaligned(address) {
                 self.set_fault_page(address);
             }
@@ -151,6 +153,11 @@ impl Vcpu<'_> {
     fn set_fault_page(&mut self, address: u64) {
         const CONTEXT_BAD_VPN2: u64 = 0x007f_fff0;
         let special = self.special;
+        let address = if seeded(Defect::Context) {
+            address & !(1 << 14)
+        } else {
+            address
+        };
         special.set_context(special.context() & !0x7f_ffff | address >> 9 & CONTEXT_BAD_VPN2);
         // 48-bit addresses: BadVPN2 of 35 bits from bit 4, R of 2 bits above it.
         const VPN2: u64 = ((1 << 35) - 1) << 4;
@@ -164,7 +171,7 @@ impl Vcpu<'_> {
     fn enter_vector(&mut self, exception: Exception, epc: u64, in_delay_slot: bool) {
         let special = self.special;
         let status = Status::from_bits_retain(special.status());
-        let nested = status.contains(Status::EXL);
+        let nested = status.contains(Status::EXL) && !seeded(Defect::NestedExl);
         if exception.code == code::CPU {
             // It stays until the next of its kind.
             let coprocessor = u32::from(exception.coprocessor) << 28;
@@ -175,14 +182,14 @@ impl Vcpu<'_> {
             cause |= special.cause() & Cause::BD.bits();
         } else {
             special.set_epc(epc);
-            if in_delay_slot {
+            if in_delay_slot && !seeded(Defect::CauseBd) {
                 cause |= Cause::BD.bits();
             }
         }
         special.set_cause(cause);
         let vectored = self.cause_base() & Cause::IV.bits() != 0;
         let offset = match exception.code {
-            _ if exception.refill && !nested => 0x080,
+            _ if exception.refill && (!nested || seeded(Defect::NestedRefill)) => 0x080,
             code::INT if vectored => 0x200,
             _ => 0x180,
         };

@@ -3,6 +3,7 @@
 //! [`Vcpu::install`] is the one place where a translation enters the second-level and the real
 //! TLB, and it records the backmap first.
 
+use super::defect::{seeded, Defect};
 use super::exception::{code, Exception};
 use super::hardware::{Hardware, TlbPair};
 use super::l2tlb::{compact_lo, is_kernel_address, Granule};
@@ -328,6 +329,12 @@ impl Vcpu<'_> {
             let Some(backing) = pmap.map(GuestPhysical(base).page(), hi) else {
                 return compact_lo(lo & LO_G);
             };
+            let lo = if seeded(Defect::ExecuteInhibit) {
+                lo & !LO_XI
+            } else {
+                lo
+            };
+            let lo = if seeded(Defect::Dirty) { lo | LO_D } else { lo };
             let flags = compact_lo(lo & !LO_PFN & !(7 << 3));
             backing & !(LO_D | LO_V) as u32
                 | small_page(base, granule)

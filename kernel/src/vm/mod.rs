@@ -1,6 +1,7 @@
 //! The virtual machine: what a guest sees. Plain Rust; the real machine is behind [`hardware`].
 
 pub mod cp0;
+pub mod defect;
 pub mod exception;
 pub mod hardware;
 pub mod identity;

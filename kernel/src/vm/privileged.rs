@@ -1,5 +1,6 @@
 //! Privileged instructions of a guest kernel, emulated.
 
+use super::defect::{seeded, Defect};
 use super::exception::{code, Exception};
 use super::hardware::Hardware;
 use super::pmap::Pmap;
@@ -126,7 +127,7 @@ impl Vcpu<'_> {
     fn exception_return(&mut self) -> Effect {
         self.counters.erets += 1;
         let status = Status::from_bits_retain(self.special.status());
-        let (pc, level) = if status.contains(Status::ERL) {
+        let (pc, level) = if status.contains(Status::ERL) && !seeded(Defect::ErrorLevel) {
             (self.special.error_epc(), Status::ERL)
         } else {
             (self.special.epc(), Status::EXL)
@@ -147,7 +148,12 @@ impl Vcpu<'_> {
         match instruction {
             Privileged::TlbProbe => {
                 let found = self.probe(special.entry_hi() & VPN2_MASK | self.asid(), hardware);
-                special.set_index(found.unwrap_or(PROBE_FAILED | special.index()));
+                let failed = if seeded(Defect::ProbeFailed) {
+                    0
+                } else {
+                    PROBE_FAILED
+                };
+                special.set_index(found.unwrap_or(failed | special.index()));
             }
             Privileged::TlbRead => {
                 let entry = self.tlb.entry(index);
@@ -184,12 +190,16 @@ impl Vcpu<'_> {
             return TlbEntry::INVALID;
         }
         let hi = special.entry_hi() & VPN2_MASK | self.asid();
-        entry_as_kept(
-            hi,
-            special.entry_lo0(),
-            special.entry_lo1(),
-            special.page_mask(),
-        )
+        let (lo0, lo1) = (special.entry_lo0(), special.entry_lo1());
+        // The G bit of one half alone makes the entry global.
+        let global = if seeded(Defect::Global) {
+            (lo0 | lo1) & LO_G
+        } else {
+            0
+        };
+        // The largest pages are a size too small.
+        let page_mask = special.page_mask() >> if seeded(Defect::PageMask) { 2 } else { 0 };
+        entry_as_kept(hi, lo0 | global, lo1 | global, page_mask)
     }
 
     /// Forgets every entry of `asid` that is not global, as `tlbinv` does.

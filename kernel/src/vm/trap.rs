@@ -1,5 +1,6 @@
 //! A trap of the real CPU while a guest ran, and what becomes of it.
 
+use super::defect::{seeded, Defect};
 use super::exception::{code, Exception, NoVector};
 use super::hardware::Hardware;
 use super::mapping::Fault;
@@ -114,7 +115,7 @@ impl Vcpu<'_> {
     ) -> Outcome {
         self.counters.traps += 1;
         self.context.pc = trap.epc;
-        self.context.keep_link = 1;
+        self.context.keep_link = u64::from(!seeded(Defect::LinkBroken));
         if trap.entry == Entry::Interrupt {
             return Outcome::Interrupt;
         }
@@ -234,8 +235,12 @@ impl Vcpu<'_> {
                 if let Some(link) = outcome.link {
                     self.set_gpr(link, behind);
                 }
+                if seeded(Defect::DelaySlot) {
+                    return behind;
+                }
                 outcome.target
             }
+            None if seeded(Defect::ForbiddenSlot) => trap.epc.wrapping_add(12),
             None => behind,
         }
     }

@@ -3,6 +3,7 @@
 //! It belongs to the physical CPU that is its home. Others reach it through the scheduler's posted
 //! words alone.
 
+use super::defect::{seeded, Defect};
 use super::hardware::{FpuRegisters, Hardware};
 use super::identity::Identity;
 use super::l2tlb::{Granule, L2Tlb};
@@ -263,12 +264,17 @@ impl<'a> Vcpu<'a> {
 
     /// Acknowledges the timer, as a write of Compare does.
     pub fn clear_timer(&mut self) {
-        self.change_cause(TIMER, 0);
+        self.change_cause(if seeded(Defect::Compare) { 0 } else { TIMER }, 0);
     }
 
     /// Whether an interrupt waits that the guest's mask lets through, whatever IE says.
     pub fn has_interrupt(&self) -> bool {
-        self.cause_base() & self.special.status() & 0xff00 != 0
+        let mask = if seeded(Defect::InterruptMask) {
+            !0
+        } else {
+            self.special.status()
+        };
+        self.cause_base() & mask & 0xff00 != 0
     }
 
     /// Whether the guest is in kernel mode: by its Status, for the instruction it goes on with.

@@ -1,5 +1,7 @@
 //! The virtual TLB: the entries that the guest wrote, as it would read them.
 
+use super::defect::{seeded, Defect};
+
 /// Entries of the virtual TLB, as many as QEMU's I6400 has (Config1.MMUSize).
 pub const TLB_ENTRIES: usize = 16;
 
@@ -151,9 +153,12 @@ impl VirtualTlb {
         if self.live == 0 {
             return None;
         }
+        let any = seeded(Defect::AsidMatch);
         let candidates = self.keys.iter().zip(&self.entries).enumerate();
         for (index, (key, entry)) in candidates {
-            if address & key.mask == key.page && entry.matches(address, asid) {
+            if address & key.mask == key.page
+                && entry.matches(address, if any { entry.hi } else { asid })
+            {
                 return Some((index as u32, *entry));
             }
         }

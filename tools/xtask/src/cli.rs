@@ -185,6 +185,9 @@ pub struct FuzzArgs {
     /// Go on for so many minutes instead, with as many programs as that takes.
     #[arg(long, value_name = "M", conflicts_with = "programs")]
     pub minutes: Option<u64>,
+    /// Seed small defects into the emulator, one by one, and find each of them.
+    #[arg(long, conflicts_with_all = ["programs", "minutes", "program"])]
+    pub self_test: bool,
     /// Only this program of the seed, by its number.
     #[arg(long, value_name = "K", requires = "seed", conflicts_with_all = ["programs", "minutes"])]
     pub program: Option<u64>,

@@ -6,7 +6,7 @@ use anyhow::{bail, ensure, Context, Result};
 use disco_flash::RESET_SIZE;
 use object::{Object, ObjectSection, ObjectSegment};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What Rust's compiler is told to build for.
@@ -42,9 +42,15 @@ pub fn output_folder() -> PathBuf {
 
 /// Compiles the monitor and returns its ELF file's path.
 pub fn build(toolchain: &Toolchain) -> Result<PathBuf> {
+    build_in("mips64-monitor", &[], toolchain)
+}
+
+/// Compiles the monitor with `arguments` of cargo's, in a folder of its own.
+fn build_in(folder: &str, arguments: &[&str], toolchain: &Toolchain) -> Result<PathBuf> {
     let mut command = cargo(toolchain, "build");
-    let folder = paths::target().join("mips64-monitor");
+    let folder = paths::target().join(folder);
     command
+        .args(arguments)
         .args(["--package", "disco-boot", "--target-dir"])
         .arg(&folder)
         .env("RUSTFLAGS", WITHOUT_DEBUG);
@@ -115,8 +121,28 @@ impl Image {
 
     /// Builds the monitor and flattens it.
     pub fn build(toolchain: &Toolchain) -> Result<Self> {
-        let path = build(toolchain)?;
-        let elf = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::of_file(&build(toolchain)?)
+    }
+
+    /// The monitor into which a defect can be seeded ([`Image::seed`]).
+    pub fn build_with_defects(toolchain: &Toolchain) -> Result<Self> {
+        let features = ["--features", "defects"];
+        Self::of_file(&build_in("mips64-defects", &features, toolchain)?)
+    }
+
+    /// Chooses the defect that a monitor built for it has; 0 for none.
+    pub fn seed(&mut self, defect: u64) -> Result<()> {
+        // `kernel/src/vm/defect.rs`: a mark, and the number behind it.
+        const MARK: u64 = 0x4449_5343_4f44_4546;
+        let words = || self.bytes.chunks_exact(8);
+        let place = words().position(|word| word == MARK.to_be_bytes());
+        let place = place.context("no place for defects in the monitor")?;
+        self.bytes[8 * place + 8..][..8].copy_from_slice(&defect.to_be_bytes());
+        Ok(())
+    }
+
+    fn of_file(path: &Path) -> Result<Self> {
+        let elf = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::from_elf(&elf).with_context(|| format!("{}", path.display()))
     }
 }

@@ -2,6 +2,7 @@
 
 mod pair;
 mod report;
+mod self_test;
 mod side;
 
 use crate::bare::Program as Executor;
@@ -48,6 +49,8 @@ struct Campaign<'a> {
     pair: Option<Pair>,
     ran: u64,
     exceptions: u64,
+    /// Whether a difference is cut down.
+    shrinks: bool,
     /// Programs that differed once, and never again, with what differed.
     unsteady: Vec<(u64, Difference)>,
 }
@@ -75,8 +78,16 @@ impl<'a> Campaign<'a> {
             pair: None,
             ran: 0,
             exceptions: 0,
+            shrinks: true,
             unsteady: Vec::new(),
         }
+    }
+
+    /// The first program of `count` that differs every time it runs.
+    fn first_difference(&mut self, count: u64) -> Result<Option<u64>> {
+        self.shrinks = false;
+        let found = self.run(0, count, None, |_| ())?;
+        Ok(found.map(|found| found.number))
     }
 
     fn pair(&mut self) -> Result<&mut Pair> {
@@ -190,7 +201,11 @@ impl<'a> Campaign<'a> {
                 return Ok(None);
             }
         }
-        let smallest = shrink(whole, |programs| self.differs(programs))?;
+        let smallest = if self.shrinks {
+            shrink(whole, |programs| self.differs(programs))?
+        } else {
+            whole
+        };
         let outcomes = match self.pair()?.run(std::slice::from_ref(&smallest))? {
             Batch::Ran(mut outcomes) => outcomes.pop(),
             Batch::Stuck(_) => None,
@@ -238,10 +253,13 @@ pub fn cpu(args: &FuzzArgs, installer: &Installer) -> Result<ExitCode> {
     let mut needs = vec![Need::Emulator];
     needs.extend(Need::MONITOR);
     let toolchain = installer.provide(&needs)?;
+    let seed = args.seed.unwrap_or_else(fresh_seed);
+    if args.self_test {
+        return self_test::run(seed, &toolchain);
+    }
     let image = monitor::Image::build(&toolchain)?;
     let executor = Executor::build(PACKAGE, image, &toolchain)?;
     let image = monitor::Image::build(&toolchain)?;
-    let seed = args.seed.unwrap_or_else(fresh_seed);
     let mut campaign = Campaign::new(&executor, &image, seed);
     let (first, count) = match args.program {
         Some(number) => (number, 1),
