@@ -402,7 +402,9 @@ impl Cpu {
                 .store(self.queue.counters().switches, Ordering::Relaxed);
             let ended = core::mem::replace(&mut self.ended, VcpuSet::EMPTY);
             for vcpu in ended.iter() {
-                self.monitor.finish(vcpu, now);
+                let others = self.queue.contenders(self.monitor.scheduler, now);
+                let monitor = self.monitor;
+                monitor.finish(vcpu, others, &mut || self.now());
             }
             if !ended.is_empty() {
                 self.discount_since(now);

@@ -40,6 +40,16 @@ impl Monitor {
     /// # Errors
     /// It cannot be built; the slot says so too. One that runs already is left alone.
     pub fn start(&'static self, slot: &'static VmSlot, now: u64) -> Result<(), StartError> {
+        self.start_at(slot, now, &mut || now)
+    }
+
+    /// The same; it begins to run at the tick that `begins` tells when it is built.
+    fn start_at(
+        &'static self,
+        slot: &'static VmSlot,
+        now: u64,
+        begins: &mut dyn FnMut() -> u64,
+    ) -> Result<(), StartError> {
         let node = self.scheduler.least_loaded_node().unwrap_or(NodeId(0));
         let mut state = slot.state.lock();
         if matches!(*state, VmState::Running(_)) {
@@ -72,16 +82,16 @@ impl Monitor {
         for vcpu in slot.vcpus() {
             self.scheduler.forget_run(vcpu);
         }
-        self.start_vcpu(slot, 0, node);
+        self.start_vcpu(slot, 0, node, begins());
         Ok(())
     }
 
-    /// Starts virtual CPU `number` of `slot`, which has been reset, on a CPU of `node` or nearby;
-    /// whether it was off. Under the slot's state.
-    pub(super) fn start_vcpu(&self, slot: &VmSlot, number: u16, node: NodeId) -> bool {
+    /// Starts virtual CPU `number` of `slot`, which has been reset, on a CPU of `node` or nearby,
+    /// to run from tick `begins` on; whether it was off. Under the slot's state.
+    pub(super) fn start_vcpu(&self, slot: &VmSlot, number: u16, node: NodeId, begins: u64) -> bool {
         let vcpu = slot.vcpu(number);
         let cpu = self.scheduler.place(vcpu, node).unwrap_or(CpuId(0));
-        let started = self.scheduler.start(vcpu, cpu);
+        let started = self.scheduler.start(vcpu, cpu, begins);
         if started {
             interrupts::send_ipi(usize::from(cpu.0));
         }
@@ -105,8 +115,13 @@ impl Monitor {
     }
 
     /// Virtual CPU `vcpu` is off, says the CPU that was its home. The last one of a virtual
-    /// machine that ends clears it away.
-    pub fn finish(&'static self, vcpu: VcpuId, now: u64) {
+    /// machine that ends clears it away, and builds it anew if it restarts.
+    ///
+    /// `others` want that CPU, too, and `clock` tells ticks: what is done here takes the CPU's
+    /// time from them. So one that restarts begins only when each of them may have run for as
+    /// long; or a reboot in a loop would get more than its share.
+    pub fn finish(&'static self, vcpu: VcpuId, others: u64, clock: &mut dyn FnMut() -> u64) {
+        let now = clock();
         let Some((slot, _)) = self.slot_of(vcpu) else {
             return;
         };
@@ -150,7 +165,11 @@ impl Monitor {
         }
         drop(console);
         if restart {
-            if let Err(error) = self.start(slot, now) {
+            let mut begins = || {
+                let end = clock();
+                end + (end - now) * others
+            };
+            if let Err(error) = self.start_at(slot, now, &mut begins) {
                 self.console
                     .lock()
                     .notice(format_args!("{}: {error}", slot.name));

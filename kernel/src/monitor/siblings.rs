@@ -79,7 +79,7 @@ impl Cpu {
         let vcpu = unsafe { &mut *vcpu };
         vcpu.reset(pc, argument, now);
         running.on |= 1 << number;
-        self.monitor.start_vcpu(vm.slot, number, vcpu.node);
+        self.monitor.start_vcpu(vm.slot, number, vcpu.node, 0);
         Ok(Done::Value(0))
     }
 

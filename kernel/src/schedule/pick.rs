@@ -10,6 +10,13 @@ impl RunQueue {
         self.ready.len() as u64 + u64::from(self.current.is_some())
     }
 
+    /// How many want this CPU: those that could run, and those that were started for later than
+    /// `now`.
+    pub fn contenders(&self, scheduler: &Scheduler, now: u64) -> u64 {
+        let later = |vcpu: &VcpuId| scheduler.begins(*vcpu) > now;
+        self.runnable() + self.waiting.iter().filter(later).count() as u64
+    }
+
     /// How long one runs while others are ready: its part of the period.
     #[inline(never)]
     pub(super) fn slice(&self) -> u64 {

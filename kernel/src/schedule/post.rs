@@ -77,6 +77,8 @@ struct VcpuWords {
     lag: AtomicU64,
     /// Ticks it has run.
     ran: AtomicU64,
+    /// It begins to run at this tick, not before.
+    begins: AtomicU64,
 }
 
 /// The scheduler's shared part.
@@ -101,6 +103,7 @@ impl Scheduler {
                     siblings: AtomicU32::new(0),
                     lag: AtomicU64::new(0),
                     ran: AtomicU64::new(0),
+                    begins: AtomicU64::new(0),
                 }
             }; VCPUS_MAX],
             idle: AtomicU64::new(0),
@@ -215,11 +218,11 @@ impl Scheduler {
             .map_or(0, |words| words.ran.load(Ordering::Relaxed))
     }
 
-    /// Starts `vcpu`, which is off, on `cpu`; returns whether it was off and the CPU is known.
+    /// Starts `vcpu`, which is off, on `cpu`, to run from tick `begins` on; returns whether it was off and the CPU is known.
     /// The caller then interrupts `cpu`. Starting and stopping one virtual CPU at the same time
     /// is ruled out by the virtual machine's lock, which the caller holds.
     #[must_use]
-    pub fn start(&self, vcpu: VcpuId, cpu: CpuId) -> bool {
+    pub fn start(&self, vcpu: VcpuId, cpu: CpuId, begins: u64) -> bool {
         let (Some(words), Some(mailbox)) = (self.vcpu(vcpu), self.mailbox(cpu)) else {
             return false;
         };
@@ -228,6 +231,7 @@ impl Scheduler {
         }
         words.posted.store(0, Ordering::Relaxed);
         words.lag.store(0, Ordering::Relaxed);
+        words.begins.store(begins, Ordering::Relaxed);
         words.started_in.store(mailbox.node.0, Ordering::Relaxed);
         mailbox.homed.fetch_add(1, Ordering::Relaxed);
         words.home.store(cpu.0, Ordering::Release);
@@ -241,6 +245,11 @@ impl Scheduler {
         if let Some(words) = self.vcpu(vcpu) {
             words.ran.fetch_add(ticks, Ordering::Relaxed);
         }
+    }
+
+    pub(super) fn begins(&self, vcpu: VcpuId) -> u64 {
+        self.vcpu(vcpu)
+            .map_or(0, |words| words.begins.load(Ordering::Relaxed))
     }
 
     pub(super) fn lag(&self, vcpu: VcpuId) -> u64 {

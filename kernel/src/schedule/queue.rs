@@ -264,17 +264,20 @@ impl RunQueue {
         true
     }
 
-    /// Takes in one that came from another CPU or was started, `lag` ahead of the others.
-    pub(super) fn arrive(&mut self, vcpu: VcpuId, lag: u64, now: u64) {
-        let time = self.floor.saturating_add_signed(lag as i64);
+    /// Takes in one that came from another CPU or was started.
+    pub(super) fn arrive(&mut self, scheduler: &Scheduler, vcpu: VcpuId, now: u64) {
+        let lag = scheduler.lag(vcpu) as i64;
+        let time = self.floor.saturating_add_signed(lag);
         let least = self.floor.saturating_sub(self.times.credit);
         let most = self.floor.saturating_add(self.slice());
         self.set_virtual_time(vcpu, time.max(least).min(most));
         if let Some(slot) = self.slots.get_mut(usize::from(vcpu.0)) {
             slot.came = now;
+            slot.deadline = scheduler.begins(vcpu);
         }
-        self.make_ready(vcpu, now);
         self.counters.arrivals += 1;
+        // Until then it waits, and this turn wakes it if that is over.
+        self.waiting.insert(vcpu);
     }
 
     #[inline(never)]

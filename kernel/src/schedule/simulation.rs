@@ -92,7 +92,11 @@ impl World {
     }
 
     pub fn start(&mut self, vcpu: u16, cpu: u8) -> bool {
-        let started = self.scheduler.start(VcpuId(vcpu), CpuId(cpu));
+        self.start_at(vcpu, cpu, 0)
+    }
+
+    pub fn start_at(&mut self, vcpu: u16, cpu: u8, begins: u64) -> bool {
+        let started = self.scheduler.start(VcpuId(vcpu), CpuId(cpu), begins);
         if started {
             self.wires.flying.push(CpuId(cpu));
         }

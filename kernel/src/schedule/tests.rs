@@ -232,6 +232,20 @@ fn stopping_works_in_every_state_and_the_next_start_is_clean() {
 }
 
 #[test]
+fn one_that_is_started_for_later_does_not_run_before() {
+    let mut world = World::new(&[0]);
+    assert!(world.start_at(0, 0, 5 * MS));
+    world.settle();
+    assert_eq!((world.queues[0].current(), world.until[0]), (None, 5 * MS));
+    assert_eq!(world.queues[0].contenders(world.scheduler, world.now), 1);
+    world.pass(4 * MS);
+    assert_eq!(world.queues[0].current(), None);
+    world.pass(MS);
+    assert_eq!(world.queues[0].current(), Some(VcpuId(0)));
+    world.assert_sound();
+}
+
+#[test]
 fn a_new_one_goes_to_the_least_loaded_cpu_of_its_node() {
     let mut world = World::new(&[0, 0, 1, 1]);
     for (vcpu, cpu) in [(0, 0), (1, 2), (2, 3), (3, 3)] {
@@ -248,8 +262,8 @@ fn a_new_one_goes_to_the_least_loaded_cpu_of_its_node() {
 fn numbers_out_of_range_are_refused() {
     let world = world_with(&[0], &[]);
     let beyond = VcpuId(VCPUS_MAX as u16);
-    assert!(!world.scheduler.start(beyond, CpuId(0)));
-    assert!(!world.scheduler.start(VcpuId(0), CpuId(1)));
+    assert!(!world.scheduler.start(beyond, CpuId(0), 0));
+    assert!(!world.scheduler.start(VcpuId(0), CpuId(1), 0));
     assert_eq!(world.scheduler.post(beyond, 1), None);
 }
 

@@ -68,7 +68,7 @@ impl RunQueue {
             Some(_) => {}
         }
         if self.state(vcpu).is_none() {
-            self.arrive(vcpu, scheduler.lag(vcpu), now);
+            self.arrive(scheduler, vcpu, now);
         }
         let posted = scheduler.posted(vcpu);
         if posted & POSTED_STOP != 0 {

@@ -1,4 +1,4 @@
-//! Computes for a while, says how far it came, and computes on.
+//! Computes for a while, says how far it came, `rounds` times, and computes on.
 #![no_std]
 #![no_main]
 
@@ -15,8 +15,10 @@ fn run(boot: &'static BootInfo) {
     let milliseconds = option(boot, "milliseconds", 5000);
     // Until the others run, too.
     compute_for(boot, 1000);
-    let steps = compute_for(boot, milliseconds);
-    println!("{} computed {steps} steps", text(&boot.name));
+    for _ in 0..option(boot, "rounds", 1) {
+        let steps = compute_for(boot, milliseconds);
+        println!("{} computed {steps} steps", text(&boot.name));
+    }
     done();
     loop {
         compute_for(boot, 1000);
