@@ -5,6 +5,7 @@
 #![no_std]
 
 mod cp0;
+mod entries;
 mod floating;
 mod interrupts;
 mod levels;
@@ -14,6 +15,7 @@ mod record;
 mod run;
 mod slots;
 mod suite;
+mod timer;
 mod tlb;
 mod traps;
 mod user;
@@ -30,8 +32,10 @@ fn main() {
     slots::programs(&mut suite);
     memory::programs(&mut suite);
     tlb::programs(&mut suite);
+    entries::programs(&mut suite);
     levels::programs(&mut suite);
     interrupts::programs(&mut suite);
+    timer::programs(&mut suite);
     links::programs(&mut suite);
     floating::programs(&mut suite);
     user::programs(&mut suite);

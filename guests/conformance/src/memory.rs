@@ -94,6 +94,7 @@ pub fn programs(suite: &mut Suite) {
         for &(name, address) in BORDERS {
             borders(suite, name, address, mode);
         }
+        (1..4).for_each(|offset| odd(suite, mode, offset));
     }
     for &(name, word) in ACCESSES {
         for offset in [0, 1, 2, 4, 7, PAGE - 1, PAGE - 2, PAGE - 4] {
@@ -106,6 +107,20 @@ pub fn programs(suite: &mut Suite) {
         for flags in 0..16 {
             permissions(suite, mode, flags);
         }
+    }
+}
+
+/// Jumps to an address that is not a multiple of 4.
+fn odd(suite: &mut Suite, mode: Mode, offset: u64) {
+    for (name, word) in [("jr", jr(A0)), ("jic", immediate(0x36, 0, A0, 0))] {
+        suite.program(
+            format_args!("border.odd-{offset}.{}.{name}", mode.name()),
+            || {
+                let mut registers = Registers::with(&[(A0, mode.code() + offset)]);
+                mapped(&[word, NOP], mode, &mut registers, 0);
+                see_exceptions();
+            },
+        );
     }
 }
 

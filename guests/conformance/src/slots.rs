@@ -93,6 +93,12 @@ const SLOTS: &[(&str, Mode, u32)] = &[
     ("mtc0", Mode::Kernel, dmtc0(A2, 4, 2)),
     ("miss", Mode::Kernel, lw(V0, 0, A3)),
     ("link", Mode::Kernel, ori(V0, RA, 0)),
+    ("eret", Mode::Kernel, ERET),
+    ("eretnc", Mode::Kernel, ERETNC),
+    ("wait", Mode::Kernel, WAIT),
+    ("deret", Mode::Kernel, DERET),
+    ("ei", Mode::Kernel, ei(V0)),
+    ("eret-in-user", Mode::User, ERET),
     ("rdhwr", Mode::User, rdhwr(V0, 0)),
     ("syscall", Mode::User, SYSCALL),
     ("branch", Mode::User, beq(ZERO, ZERO, 1)),
@@ -122,7 +128,10 @@ fn run(branch: u32, slot: u32, mode: Mode, (a0, a1): (u64, u64)) {
         (RA, 0x55),
     ]);
     reg::HWRENA.write(1);
-    mapped(&words, mode, &mut registers, STATUS_CU1);
+    // So that `wait` ends, and `ei` is interrupted behind the slot.
+    reg::CAUSE.write(1 << 8);
+    let masked = 1 << 8;
+    mapped(&words, mode, &mut registers, STATUS_CU1 | masked);
     see("v0", registers.get(V0));
     see("v1", registers.get(V1));
     see("t0", registers.get(T0));
