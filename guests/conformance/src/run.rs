@@ -5,7 +5,7 @@ use core::fmt::{self, Display};
 use disco_bare::cp0::{self, reg, STATUS_ERL, STATUS_EXL, STATUS_IE};
 use disco_bare::exception::{self, Frame};
 use disco_bare::execute::{self, Registers};
-use disco_bare::instruction::{beq, jr, lw, NOP};
+use disco_bare::instruction::{beq, jr, lw, mfc0, NOP};
 use disco_bare::registers::{S0, V0, ZERO};
 use disco_bare::tlb::{self, Entry, LO_D, LO_G, LO_V};
 use disco_bare::{access, place, Variable, FREE_MEMORY};
@@ -122,7 +122,7 @@ pub fn fresh() {
     reg::CAUSE.write(0);
     reg::WIRED.write(0);
     reg::HWRENA.write(0);
-    known_bad_address();
+    known_last_exception();
     cp0::tlbinvf();
     reg::INDEX.write(0);
     reg::ENTRY_LO0.write(0);
@@ -146,16 +146,14 @@ pub fn forget_exceptions() {
     COUNT.set(0);
 }
 
-/// BadVAddr, BadInstr, BadInstrP and the lower part of Context and XContext cannot be written: an
-/// exception at page 0, in a delay slot, makes them the same in both places.
-fn known_bad_address() {
+/// BadVAddr, BadInstr, BadInstrP, Cause.CE and the lower part of Context and XContext cannot be
+/// written: exceptions make them the same in both places, one of coprocessor 0 and one at page 0, in
+/// a delay slot.
+fn known_last_exception() {
     let mut registers = Registers::new();
-    mapped(
-        &[beq(ZERO, ZERO, 1), lw(V0, 0, ZERO)],
-        Mode::Kernel,
-        &mut registers,
-        0,
-    );
+    mapped(&[mfc0(V0, 15, 0)], Mode::User, &mut registers, 0);
+    let words = [beq(ZERO, ZERO, 1), lw(V0, 0, ZERO)];
+    mapped(&words, Mode::Kernel, &mut registers, 0);
 }
 
 /// Maps the code for `mode` with TLB entry 15, for all address spaces.

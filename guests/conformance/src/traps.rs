@@ -118,7 +118,6 @@ const RESERVED: &[(&str, u32)] = &[
     ("opcode-1f-lx", 0x7c00_000a),
     ("opcode-1f-fork", 0x7c00_0008),
     ("opcode-1f-dsp", 0x7c85_1010),
-    ("opcode-1f-ginvi", 0x7c80_003d),
     ("opcode-1f-3f", 0x7c00_003f),
     ("opcode-22-lwl", 0x8880_0000),
     ("opcode-26-lwr", 0x9880_0000),

@@ -17,8 +17,9 @@ const CONFIG3_PW: u32 = 1 << 24;
 /// MSA, segment control, CDMM, VZ.
 const CONFIG3_HIDDEN: u32 =
     1 << 5 | 1 << 6 | 1 << 7 | 1 << 29 | 1 << 28 | 1 << 25 | 1 << 3 | 1 << 23;
-/// Config5: virtual processors, MAARs, MSA enable.
-const CONFIG5_HIDDEN: u32 = 1 << 7 | 1 << 3 | 1 << 27;
+/// Config5: virtual processors, MAARs, global invalidation (which later versions of QEMU have), MSA
+/// enable.
+const CONFIG5_HIDDEN: u32 = 1 << 7 | 1 << 3 | 3 << 15 | 1 << 27;
 /// Config1: performance counters, watch registers, EJTAG.
 const CONFIG1_HIDDEN: u32 = 1 << 4 | 1 << 3 | 1 << 1;
 

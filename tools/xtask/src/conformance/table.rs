@@ -27,12 +27,23 @@ pub struct Allowed {
     pub program: String,
     /// The line's key.
     pub key: String,
-    /// Its value on the board.
+    /// Its value on the board; where versions of QEMU differ, each, with [`OR`] between.
     pub native: String,
-    /// Its value in the virtual machine.
+    /// Its value in the virtual machine, likewise, in the same order.
     pub guest: String,
     /// Why.
     pub reason: String,
+}
+
+/// Stands between the values of different versions of QEMU.
+const OR: &str = " or ";
+
+impl Allowed {
+    /// Whether this is about that line of that program, with these values.
+    pub fn covers(&self, program: &str, key: &str, native: &str, guest: &str) -> bool {
+        let mut values = self.native.split(OR).zip(self.guest.split(OR));
+        self.program == program && self.key == key && values.any(|values| values == (native, guest))
+    }
 }
 
 /// Reads and checks the table.
@@ -46,9 +57,12 @@ pub fn load() -> Result<Vec<Allowed>> {
     );
     for entry in &table.allowed {
         let words = [&entry.program, &entry.key, &entry.native, &entry.guest];
-        let plain = words
-            .iter()
-            .all(|text| !text.is_empty() && !text.contains(['*', '?']));
+        let versions = |text: &str| text.split(OR).count();
+        let plain = versions(&entry.native) == versions(&entry.guest);
+        let plain = plain
+            && words
+                .iter()
+                .all(|text| !text.is_empty() && !text.contains(['*', '?']));
         ensure!(
             plain && entry.native != entry.guest && entry.reason.len() > 10,
             "{FILE}: {} {}: an entry names its program, key and two different values in full, and \
