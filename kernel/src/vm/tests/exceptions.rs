@@ -241,7 +241,7 @@ fn one_that_starts_again_is_as_new() {
     guest.tlbwi(5, &entry);
     guest.vcpu.set_line(3, true);
     guest.vcpu.special.set_status(1 << 3);
-    guest.vcpu.prepare_resume();
+    let _ = guest.vcpu.prepare_resume();
     guest.vcpu.clear();
     guest.vcpu.reset(CODE, 0);
     let new = Guest::new();

@@ -144,7 +144,12 @@ mod tests {
             ..allowed("2 or 4")
         };
         for (native, guest, failed) in [("1", "2", 0), ("3", "4", 0), ("1", "4", 2)] {
-            let outcome = compare(&records(native), &records(guest), &[entry.clone()], "");
+            let outcome = compare(
+                &records(native),
+                &records(guest),
+                std::slice::from_ref(&entry),
+                "",
+            );
             assert_eq!(outcome.failed.len(), failed, "{native} {guest}");
         }
     }
