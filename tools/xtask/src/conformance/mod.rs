@@ -48,6 +48,9 @@ pub fn run(filter: &str, installer: &Installer) -> Result<ExitCode> {
         println!("FAIL {name}: {why}\n  again: cargo xtask conformance {again}");
     }
     let failed = outcome.failed.len();
+    if outcome.passed + failed == 0 {
+        eprintln!("no program has {filter} in its name: guests/conformance/src has the names");
+    }
     println!("{} passed, {failed} failed", outcome.passed);
     Ok(if failed == 0 && outcome.passed > 0 {
         ExitCode::SUCCESS
