@@ -6,8 +6,8 @@ use disco_bare::cp0::{reg, wait};
 use disco_bare::{place, FREE_MEMORY};
 use disco_executor_layout as layout;
 
-/// Ticks of Count between two rounds: some milliseconds.
-const PAUSE: u64 = 500_000;
+/// Ticks of Count between two rounds: some 50 ms, so that it takes little of the host.
+const PAUSE: u64 = 8_000_000;
 /// Status: 64-bit addresses, the timer's interrupt for `wait`, none taken.
 const STATUS: u64 = 0x80e0;
 

@@ -210,9 +210,18 @@ impl Windows {
 
     /// An entry of large pages.
     fn large(random: &mut Random, base: u64, global: bool, asid: u64) -> Entry {
-        // 64 KiB to 256 MiB, the smaller ones more often.
-        let most = 1 + random.below(7);
-        let bytes = 0x1_0000 << (2 * random.below(most));
+        // 64 KiB to 256 MiB. QEMU throws an entry's translations away 4 KiB by 4 KiB: an entry of the
+        // largest pages costs it as much as ten programs, so they are rare.
+        let size = match random.below(1024) {
+            0 => 6,
+            1..=2 => 5,
+            3..=10 => 4,
+            11..=50 => 3,
+            51..=300 => 2,
+            301..=600 => 1,
+            _ => 0,
+        };
+        let bytes = 0x1_0000 << (2 * size);
         let g = if global { G } else { 0 };
         let flags = g | Self::rights(random) | XI | random.below(8) << 3;
         let other = match random.below(3) {

@@ -66,6 +66,20 @@ fn start(program: &Program) {
 fn shown(value: Value) -> String {
     match value {
         Value::Const(value) => format!("{value:#x}"),
+        Value::LargeLo {
+            odd,
+            bytes,
+            flags,
+            other,
+        } => format!(
+            "[{} half of large pages, {} KiB: {flags:#x} with the slot, else {other:#x}]",
+            if odd { "odd" } else { "even" },
+            bytes >> 10
+        ),
+        Value::Hi { base, bytes } => format!(
+            "[{base:#x} + the slot's place, in pairs of {} KiB]",
+            bytes >> 10
+        ),
         Value::Lo {
             offset,
             bytes,
