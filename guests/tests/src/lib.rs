@@ -12,6 +12,7 @@ pub mod siblings;
 pub mod special;
 pub mod time;
 mod verdict;
+pub mod walker;
 
 pub use disco_abi as abi;
 pub use disco_bare::place::{self, boot_info, text};

@@ -8,16 +8,12 @@ use disco_test_guests::calls::call;
 use disco_test_guests::cp0::reg;
 use disco_test_guests::exception::{code, VECTOR_GENERAL, VECTOR_REFILL};
 use disco_test_guests::tlb::*;
+use disco_test_guests::walker::{
+    self, pte, set_directory, ENABLED, MIDDLE, PAGE, SUPERVISOR, USER,
+};
 use disco_test_guests::FREE_MEMORY;
 
 disco_test_guests::guest!(run);
-
-/// Two levels of tables of 16 KiB each: bits 35..25 and 24..14 of an address.
-const MIDDLE: u64 = 25;
-const PAGE: u64 = 14;
-const WIDTH: u64 = 11;
-/// Software bits below what becomes EntryLo; RI and XI are the highest of them.
-const PTE_SHIFT: u64 = 8;
 
 const TOP: u64 = FREE_MEMORY;
 const TABLE: u64 = FREE_MEMORY + 0x4000;
@@ -26,18 +22,9 @@ const OTHER_TABLE: u64 = FREE_MEMORY + 0xc000;
 const DATA: u64 = FREE_MEMORY + 0x1_0000;
 
 const BASE: u64 = 0x3_1400_0000;
-const ENABLED: u64 = 1 << 31;
-const USER: u64 = 1 << 26;
-const SUPERVISOR: u64 = 1 << 27;
-
-fn pte(physical: u64, flags: u64) -> u64 {
-    let low = flags & 7;
-    lo(physical, low) << PTE_SHIFT | flags >> 62 << (PTE_SHIFT - 2)
-}
-
 /// Where the entry of page `number` from [`BASE`] on is.
 fn place(table: u64, number: u64) -> u64 {
-    table + ((BASE >> PAGE & ((1 << WIDTH) - 1)) + number) * 8
+    walker::place(table, address(number))
 }
 
 const fn address(number: u64) -> u64 {
@@ -47,9 +34,8 @@ const fn address(number: u64) -> u64 {
 fn run(_: &'static BootInfo) {
     assert_eq!(reg::CONFIG3.read() >> 24 & 1, 1, "Config3.PW");
     for (number, top, table) in [(0, TOP, TABLE), (1, OTHER_TOP, OTHER_TABLE)] {
-        let slot = top + (BASE >> MIDDLE & ((1 << WIDTH) - 1)) * 8;
         // Pointers into either window are good.
-        set_physical(slot, [CSSEG_WINDOW, XSSEG_WINDOW][number] + table);
+        set_directory(top, BASE, [CSSEG_WINDOW, XSSEG_WINDOW][number] + table);
     }
     for number in 0..8 {
         set_physical(
@@ -59,9 +45,7 @@ fn run(_: &'static BootInfo) {
         set_physical(DATA + number * 0x4000, number);
     }
     off();
-    reg::PW_BASE.write(CSSEG_WINDOW + TOP);
-    reg::PW_FIELD.write(MIDDLE << 12 | PAGE << 6 | PTE_SHIFT);
-    reg::PW_SIZE.write(1 << 30 | WIDTH << 12 | WIDTH << 6);
+    walker::describe(CSSEG_WINDOW + TOP);
     off();
     reg::PW_CTL.write(ENABLED | USER);
     assert_eq!(reg::PW_BASE.read(), CSSEG_WINDOW + TOP);

@@ -8,22 +8,20 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use disco_test_guests::abi::{
-    BootInfo, Call, CallError, CSSEG_WINDOW, SHOOTDOWN_ALL, SHOOTDOWN_ASID,
+    BootInfo, Call, CallError, ShootdownKeys, CSSEG_WINDOW, SHOOTDOWN_ALL, SHOOTDOWN_ASID,
+    VCPUS_PER_VM,
 };
-use disco_test_guests::access::{physical, set_physical};
+use disco_test_guests::access::set_physical;
 use disco_test_guests::calls::call;
 use disco_test_guests::cp0::reg;
+use disco_test_guests::place::physical_address;
 use disco_test_guests::siblings::{join, shootdown, start};
-use disco_test_guests::tlb::{lo, set_asid, LO_D, LO_G, LO_V};
+use disco_test_guests::tlb::{set_asid, LO_D, LO_V};
+use disco_test_guests::walker::{self, place, pte, set_directory, ENABLED, PAGE, USER};
 use disco_test_guests::{option, FREE_MEMORY};
 
 disco_test_guests::guest!(run);
 
-/// Two levels of tables of 16 KiB each: bits 35..25 and 24..14 of an address.
-const MIDDLE: u64 = 25;
-const PAGE: u64 = 14;
-const WIDTH: u64 = 11;
-const PTE_SHIFT: u64 = 8;
 const TOP: u64 = FREE_MEMORY;
 const TABLE: u64 = FREE_MEMORY + 0x4000;
 /// Two pages for each address.
@@ -42,23 +40,16 @@ fn page(number: u64, which: u64) -> u64 {
     DATA + (2 * number + which) * 0x4000
 }
 
+/// Maps page `number` to one of its two places.
 fn map(number: u64, which: u64) {
-    let place = TABLE + ((BASE >> PAGE & ((1 << WIDTH) - 1)) + number) * 8;
-    set_physical(place, lo(page(number, which), LO_V | LO_D) << PTE_SHIFT);
-}
-
-fn turn_walker_on() {
-    const ENABLED: u64 = 1 << 31;
-    const USER: u64 = 1 << 26;
-    reg::PW_BASE.write(CSSEG_WINDOW + TOP);
-    reg::PW_FIELD.write(MIDDLE << 12 | PAGE << 6 | PTE_SHIFT);
-    reg::PW_SIZE.write(1 << 30 | WIDTH << 12 | WIDTH << 6);
-    reg::PW_CTL.write(ENABLED | USER);
+    let place = place(TABLE, BASE + (number << PAGE));
+    set_physical(place, pte(page(number, which), LO_V | LO_D));
 }
 
 /// Reads all pages, for ever, in an address space of its own number.
 extern "C" fn read(number: u64) {
-    turn_walker_on();
+    walker::describe(CSSEG_WINDOW + TOP);
+    reg::PW_CTL.write(ENABLED | USER);
     set_asid(number);
     while STOP.load(Ordering::Acquire) == 0 {
         for page in 0..PAGES {
@@ -75,10 +66,9 @@ extern "C" fn read(number: u64) {
 fn run(boot: &'static BootInfo) {
     let count = option(boot, "cpus", 4);
     let rounds = option(boot, "rounds", 400);
-    assert_eq!(LO_G, 1);
     errors(count);
-    let slot = TOP + (BASE >> MIDDLE & ((1 << WIDTH) - 1)) * 8;
-    set_physical(slot, CSSEG_WINDOW + TABLE);
+    set_directory(TOP, BASE, CSSEG_WINDOW + TABLE);
+    let mut current = [0; PAGES as usize];
     for number in 0..PAGES {
         set_physical(page(number, 0), GOOD);
         map(number, 0);
@@ -87,7 +77,7 @@ fn run(boot: &'static BootInfo) {
         assert_eq!(start(number, read, number), Ok(0));
     }
     for round in 0..rounds {
-        move_pages(count, round);
+        move_pages(count, round, &mut current);
     }
     for reads in &READS[1..count as usize] {
         let before = reads.load(Ordering::Relaxed);
@@ -100,8 +90,8 @@ fn run(boot: &'static BootInfo) {
     assert_eq!(FAILURES.load(Ordering::Relaxed), 0, "old translations used");
 }
 
-/// Moves some pages and shoots them down, in each of the ways there are.
-fn move_pages(count: u64, round: u64) {
+/// Moves some pages to their other places and shoots them down, in each of the ways there are.
+fn move_pages(count: u64, round: u64, current: &mut [u64; PAGES as usize]) {
     let (first, pages, bytes) = match round % 8 {
         0..4 => (round % PAGES, 1, 0x4000),
         4 => (round % (PAGES - 3), 3, 3 * 0x4000),
@@ -109,26 +99,22 @@ fn move_pages(count: u64, round: u64) {
         6 => (0, PAGES, SHOOTDOWN_ASID),
         _ => (0, PAGES, SHOOTDOWN_ALL),
     };
-    let old = |number: u64| u64::from(physical(page(number, 1)) == GOOD);
-    for number in first..first + pages {
-        let new = 1 - old(number);
+    let moved = first..first + pages;
+    for number in moved.clone() {
+        let new = 1 - current[number as usize];
         set_physical(page(number, new), GOOD);
         map(number, new);
     }
     shoot(count, BASE + (first << PAGE), bytes);
-    for number in first..first + pages {
-        let reads = [0, 1].map(|which| physical(page(number, which)) == GOOD);
-        assert_eq!(reads, [true, true]);
-        let place = TABLE + ((BASE >> PAGE & ((1 << WIDTH) - 1)) + number) * 8;
-        let current = u64::from(physical(place) == lo(page(number, 1), LO_V | LO_D) << PTE_SHIFT);
-        set_physical(page(number, 1 - current), SPOILED);
+    for number in moved {
+        let old = current[number as usize];
+        set_physical(page(number, old), SPOILED);
+        current[number as usize] = 1 - old;
     }
 }
 
 /// Each sibling has its own number for an ASID.
 fn shoot(count: u64, address: u64, bytes: u64) {
-    use disco_test_guests::abi::{ShootdownKeys, VCPUS_PER_VM};
-    use disco_test_guests::place::physical_address;
     let mut keys = ShootdownKeys([address; VCPUS_PER_VM]);
     for (number, key) in keys.0.iter_mut().enumerate() {
         *key |= number as u64;
