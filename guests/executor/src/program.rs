@@ -47,7 +47,8 @@ const TRACE_NEXT: usize = 80;
 const CONTROL: usize = 88;
 const STACK: usize = 96;
 const KEPT: usize = 104;
-const FRAME: usize = 152;
+const FIRST: usize = 144;
+const FRAME: usize = 160;
 
 global_asm!(
     r#"
@@ -101,8 +102,8 @@ executor_handle_\place:
     sd $\n, 8*\n($k0)
     .endr
     ld $1, {trace_next}($k0)
-    beqz $1, executor_start
-    nop
+    beqz $1, executor_first
+    ld $2, {first}($k0)
     sd $k1, 0($1)
     .ifc \place, guest
     lui $k1, 0xe000                 # the special page is 0x4000 below
@@ -372,14 +373,28 @@ executor_run:
     sd $sp, {stack}($k0)
     sd $4, {control}($k0)
     sd $0, {trace_next}($k0)
-    lui $2, 0x2400
+    # Coprocessor unusable: Cause.CE is 1.
+    executor_address $2, 1f
+    sd $2, {first}($k0)
+    lui $2, 0x0400
     ori $2, $2, 0xe0                # kernel mode
+    mtc0 $2, $12
+    mtc1 $0, $f0
+1:  executor_address $2, executor_start
+    sd $2, {first}($k0)
+    lui $2, 0x2400
+    ori $2, $2, 0xe0
     mtc0 $2, $12
     # An exception that leaves the same in those registers and fields that cannot be written:
     # BadVAddr, BadInstr, BadInstrP, and BadVPN2 of Context and XContext.
     .word 0x42000004                # tlbinvf
     b executor_start
     ld $0, 0x100($0)
+
+    # An exception before the program.
+executor_first:
+    jr $2
+    nop
 
     # On from that exception, with EXL set.
 executor_start:
@@ -484,6 +499,7 @@ executor_finish:
     control = const CONTROL,
     stack = const STACK,
     kept = const KEPT,
+    first = const FIRST,
     home = const layout::HOME,
     bases = const layout::CODE_BASES,
     resume = const layout::RESUME,
