@@ -7,27 +7,11 @@ use disco_arch::board::power;
 use disco_arch::board::uart::Uart;
 use disco_arch::cp0::{self, Status};
 use disco_kernel::clock;
+use disco_kernel::console::json::Object;
 
 /// The CPU that reports its end, or [`NOBODY`].
 static REPORTING: AtomicUsize = AtomicUsize::new(NOBODY);
 const NOBODY: usize = usize::MAX;
-
-/// What is sent is the inside of a JSON string.
-struct JsonString(Uart);
-
-impl Write for JsonString {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for character in text.chars() {
-            match character {
-                '"' | '\\' => write!(self.0, "\\{character}")?,
-                '\n' => self.0.write_str("\\n")?,
-                ' '.. => self.0.write_char(character)?,
-                _ => write!(self.0, "\\u{:04x}", character as u32)?,
-            }
-        }
-        Ok(())
-    }
-}
 
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
@@ -50,13 +34,16 @@ fn report(cpu: usize, info: &PanicInfo) {
     // The locks of the lines are passed by: who holds one may never let it go.
     let _ = write!(Uart::com1(), "\nDisco: panic on CPU {cpu}: {info}\n");
     let ns = clock::nanoseconds(clock::ticks_at(cp0::count()));
-    let com2 = Uart::com2();
-    let _ = write!(
-        { com2 },
-        "{{\"event\":\"panic\",\"ns\":{ns},\"reason\":\"CPU {cpu}: "
-    );
-    let _ = write!(JsonString(com2), "{info}");
-    let _ = Uart::write_str(&mut { com2 }, "\"}\n");
+    let mut com2 = Uart::com2();
+    let _ = report_event(&mut com2, ns, format_args!("CPU {cpu}: {info}"));
     com2.drain();
     Uart::com1().drain();
+}
+
+fn report_event(out: &mut dyn Write, ns: u64, reason: fmt::Arguments) -> fmt::Result {
+    let mut object = Object::begin(out)?;
+    object.bytes("event", b"panic")?;
+    object.number("ns", ns)?;
+    object.display("reason", &reason)?;
+    object.end()
 }

@@ -46,7 +46,7 @@ calls! {
     WallClock = 5,
     /// `()`: takes interrupts that became deliverable by a store to the special page.
     Deliver = 6,
-    /// `()`: gives the rest of the time slice to another virtual CPU.
+    /// `()`: lets all other virtual CPUs that are ready on this CPU run before it returns.
     Yield = 7,
     /// `()`: forgets every entry of the virtual TLB but the wired ones.
     TlbFlushAll = 8,

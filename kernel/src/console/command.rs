@@ -268,7 +268,7 @@ const HELP_COLUMN: usize = 28;
 /// Returns the length of that last word.
 pub fn complete<'n>(
     before: &str,
-    names: impl Iterator<Item = &'n str>,
+    names: &mut dyn Iterator<Item = &'n str>,
     found: &mut dyn FnMut(&str),
 ) -> usize {
     let start = before
@@ -429,8 +429,8 @@ mod tests {
     fn words_are_completed() {
         let offers = |before: &str| {
             let mut found = Vec::new();
-            let names = ["alpha", "beta"].into_iter();
-            complete(before, names, &mut |word| found.push(word.to_string()));
+            let mut names = ["alpha", "beta"].into_iter();
+            complete(before, &mut names, &mut |word| found.push(word.to_string()));
             found
         };
         assert_eq!(offers("v"), ["vm"]);

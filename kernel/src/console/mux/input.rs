@@ -215,7 +215,7 @@ impl Mux<'_> {
         let names = || self.guests.iter().flatten().map(|guest| guest.name_str());
         let before = self.editor.before_cursor();
         let mut agreed = Agreed::default();
-        let word = command::complete(before, names(), &mut |offer| agreed.add(offer));
+        let word = command::complete(before, &mut names(), &mut |offer| agreed.add(offer));
         if agreed.length > word {
             let mut out = Terminal::new(&mut self.output);
             let end = if agreed.count == 1 { &b" "[..] } else { b"" };
@@ -226,7 +226,7 @@ impl Mux<'_> {
             let mut out = Terminal::new(&mut self.output);
             let mut shown = 0;
             let _ = out.write_char('\n');
-            command::complete(before, names(), &mut |offer| {
+            command::complete(before, &mut names(), &mut |offer| {
                 if shown + offer.len() < OFFERS_WIDTH {
                     let _ = write!(out, "{offer} ");
                     shown += offer.len() + 1;
