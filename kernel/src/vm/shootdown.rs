@@ -224,13 +224,18 @@ mod tests {
         const ROUNDS: u64 = 20_000;
         let shootdown = ShootdownBox::new();
         let (withdrawn, interrupt) = (AtomicU64::new(0), AtomicBool::new(false));
+        // What a copy is made of that was forgotten together with all others.
+        let mapped = AtomicU64::new(0);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut copy = 0;
                 loop {
                     if shootdown.enter() {
                         for request in shootdown.take().iter() {
-                            copy = copy.max(request.key.min(ROUNDS));
+                            copy = match request.bytes {
+                                SHOOTDOWN_ALL => mapped.load(Ordering::Acquire),
+                                _ => copy.max(request.key),
+                            };
                         }
                     }
                     while !interrupt.swap(false, Ordering::AcqRel) {
@@ -248,6 +253,7 @@ mod tests {
                 }
             });
             for round in 1..=ROUNDS {
+                mapped.store(round, Ordering::Release);
                 let wait = shootdown.ask(Request {
                     key: round,
                     bytes: 1,
