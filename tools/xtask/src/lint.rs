@@ -45,6 +45,8 @@ pub fn lint() -> Result<()> {
         "--package",
         "disco-conformance",
         "--package",
+        "disco-executor",
+        "--package",
         "disco-test-guests",
         "--",
         "-D",

@@ -130,7 +130,7 @@ impl Generator {
             8..=10 => self.fault_word(),
             11..=12 => self.read_cp0_word(),
             13..=14 => self.write_cp0_word(),
-            15 => self.random.pick(&[TLBP.word, TLBR.word, TLBINV.word]),
+            15 => self.random.pick(&[TLBP.word, TLBINV.word]),
             16 => self.float_word(),
             17 => self.hardware_register_word(),
             18 => self.random.pick(RETURNS),

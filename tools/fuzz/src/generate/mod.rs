@@ -15,6 +15,7 @@
 //! | RI on a page that is writable or executable | QEMU lets a page be read that was stored to or fetched from before, until its own TLB forgets |
 //! | jumps to addresses that are not aligned | QEMU sets BadVAddr when it translates such an address, not when it comes there again |
 //! | stores where no memory is | one that crosses into such a page has written its first bytes natively, and nothing in a virtual machine: the monitor knows before |
+//! | accesses behind `tlbr`, before EntryHi is written | `tlbr` of an entry that maps nothing makes the ASID 0, and QEMU goes on with what it has translated for the ASID before |
 //! | `hypcall`, `deret`, `dvp`, `evp`, MSA | not there natively, or hidden |
 //! | `ginvt`; `eret` to an odd address | they end QEMU 7.2 |
 //! | Count but with Cause.DC, outside marked waiting loops | it is a clock |

@@ -137,7 +137,8 @@ pub(crate) struct Windows {
 impl Windows {
     /// Entries for a new program.
     pub(crate) fn new(random: &mut Random, sizes: Sizes) -> Self {
-        let own = random.below(0x400);
+        // Not 0, which EntryHi has after `tlbr` of an entry that maps nothing.
+        let own = 1 + random.below(0x3ff);
         let other = own ^ (1 + random.below(0x3ff));
         let mut windows = Self {
             asid: [own, other],
@@ -470,6 +471,12 @@ impl Generator {
         unit.unit()
     }
 
+    /// Sets the ASID behind `tlbr`, before anything is accessed (`super`).
+    fn own_asid(&self, unit: &mut Builder, register: u8) {
+        unit.constant(register, self.windows.asid[0]);
+        unit.word(DMTC0.cp0(register, 10, 0));
+    }
+
     fn probe(&mut self) -> Unit {
         let mut unit = Builder::new("tlbp");
         let [one, two] = self.registers();
@@ -482,6 +489,7 @@ impl Generator {
         unit.word(TLBP.word).word(MFC0.cp0(two, 0, 0));
         if self.random.one_in(2) {
             unit.word(TLBR.word).word(DMFC0.cp0(one, 2, 0));
+            self.own_asid(&mut unit, one);
         }
         unit.unit()
     }
@@ -494,6 +502,7 @@ impl Generator {
             .word(MTC0.cp0(one, 0, 0))
             .word(TLBR.word);
         unit.word(DMFC0.cp0(one, 10, 0)).word(DMFC0.cp0(two, 3, 0));
+        self.own_asid(&mut unit, one);
         unit.unit()
     }
 

@@ -11,7 +11,6 @@ use crate::cli::FuzzArgs;
 use crate::setup::{Installer, Need};
 use anyhow::{Context, Result};
 use disco_fuzz::generate::{self, Sizes};
-use disco_fuzz::outcome::Difference;
 use disco_fuzz::program::Program;
 use disco_fuzz::shrink::shrink;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -52,7 +51,7 @@ struct Campaign<'a> {
     /// Whether a difference is cut down.
     shrinks: bool,
     /// Programs that differed once, and never again, with what differed.
-    unsteady: Vec<(u64, Difference)>,
+    unsteady: Vec<(u64, String)>,
 }
 
 /// Which page sizes program `number` has.
@@ -133,7 +132,14 @@ impl<'a> Campaign<'a> {
             if let (Some(ended), Some(number)) = (ended, before.take()) {
                 match self.judge(number, ended) {
                     Ok(differing) => suspects = differing,
-                    Err(stuck) => return self.stuck(number, stuck).map(Some),
+                    Err(stuck) => {
+                        if let Some(found) = self.stuck(number, stuck)? {
+                            return Ok(Some(found));
+                        }
+                        // Everything that was under way comes again.
+                        next = number;
+                        continue;
+                    }
                 }
                 progress(self);
             }
@@ -147,7 +153,12 @@ impl<'a> Campaign<'a> {
                 if let (Some(ended), Some(number)) = (self.pair()?.finish()?, before.take()) {
                     match self.judge(number, ended) {
                         Ok(differing) => suspects.extend(differing),
-                        Err(stuck) => return self.stuck(number, stuck).map(Some),
+                        Err(stuck) => {
+                            if let Some(found) = self.stuck(number, stuck)? {
+                                return Ok(Some(found));
+                            }
+                            next = number;
+                        }
                     }
                 }
                 for suspect in suspects {
@@ -197,7 +208,8 @@ impl<'a> Campaign<'a> {
             if !self.differs(std::slice::from_ref(&whole))?[0] {
                 let (native, guest) = outcomes;
                 let first = native.differences(&guest).into_iter().next();
-                self.unsteady.extend(first.map(|first| (number, first)));
+                self.unsteady
+                    .extend(first.map(|first| (number, first.to_string())));
                 return Ok(None);
             }
         }
@@ -236,15 +248,25 @@ impl<'a> Campaign<'a> {
         Ok(verdicts)
     }
 
-    fn stuck(&mut self, first: u64, stuck: Stuck) -> Result<Found> {
-        self.pair = None;
+    /// A program that a place did not get over: whether it does so again, alone.
+    fn stuck(&mut self, first: u64, stuck: Stuck) -> Result<Option<Found>> {
         let number = first + stuck.index as u64;
-        Ok(Found {
+        let smallest = program(self.seed, number);
+        let why = format!("{}: {}", stuck.place.name(), stuck.why);
+        self.pair = None;
+        let known = self.unsteady.iter().any(|(other, _)| *other == number);
+        let again = self.pair()?.run(std::slice::from_ref(&smallest))?;
+        if matches!(again, Batch::Ran(_)) && !known {
+            self.unsteady.push((number, why));
+            return Ok(None);
+        }
+        self.pair = None;
+        Ok(Some(Found {
             number,
-            smallest: program(self.seed, number),
+            smallest,
             outcomes: None,
-            why: format!("{}: {}", stuck.place.name(), stuck.why),
-        })
+            why,
+        }))
     }
 }
 
