@@ -175,6 +175,10 @@ impl Vcpu<'_> {
             _ => {
                 let index = self.tlb.next_random();
                 if !self.may_hide(entry) {
+                    // An invalid one that overlaps it came first, and would again.
+                    if let Some((index, _)) = self.tlb.iter().find(|(_, held)| held == entry) {
+                        return index;
+                    }
                     let old = self.tlb.write(index, *entry);
                     self.make_room(&old, hardware);
                 }

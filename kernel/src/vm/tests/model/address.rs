@@ -3,7 +3,7 @@
 use super::exception::{Raised, ADEL, ADES, DBE, IBE, TLBXI};
 use super::registers::*;
 use super::tlb::{D, V};
-use super::{Access, Choices, Mode, Model};
+use super::{Access, Choices, Entry, Mode, Model};
 
 /// What an access reaches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,8 +114,7 @@ impl Model {
         };
         let lo = entry.half(address);
         Self::allows(lo, access).map_err(|code| Raised::fetch_or_not(code, address, access))?;
-        let page = entry.page();
-        Ok((lo & 0x3fff_ffc0) << 6 & !(page - 1) | address & (page - 1))
+        Ok(physical(&entry, address))
     }
 
     /// The walker has an entry: writes it, as TLBWR would, and over an older one of the same page.
@@ -123,28 +122,36 @@ impl Model {
     fn walked(
         &mut self,
         address: u64,
-        walked: super::Entry,
-        found: Option<(super::Entry, Option<usize>)>,
+        walked: Entry,
+        found: Option<(Entry, Option<usize>)>,
         choices: &mut Choices,
-    ) -> super::Entry {
+    ) -> Entry {
         if let Some((old, _)) = found {
             let (old_lo, lo) = (old.half(address), walked.half(address));
             let better = lo & V != 0 && (old_lo & V == 0 || lo & D != 0);
-            if !better {
+            // Whether there is a walk for a read-only page that leads out of memory is not said.
+            let nowhere = old_lo & V != 0 && physical(&old, address) >= self.memory_size;
+            if !better || nowhere && choices.pick(2) == 1 {
                 return old;
             }
         }
+        self.remapped = true;
         match found {
-            Some((old, Some(index))) if old.mask == walked.mask => {
-                self.tlb[index] = walked;
-                self.unhide(&walked);
+            Some((old, Some(index))) if old.mask == walked.mask => self.tlb[index] = walked,
+            _ if self.tlb.contains(&walked) => {}
+            // Page, "TLB": hidden entries stay, also where they overlap.
+            _ if choices.pick(2) == 0 => self.hide(walked, self.unwired()),
+            _ => {
+                let index = self.random(choices);
+                self.replace(index, walked);
             }
-            _ if choices.pick(2) == 0 => {
-                self.unhide(&walked);
-                self.hide(walked, self.unwired());
-            }
-            _ => self.write_random(walked, choices),
         }
         walked
     }
+}
+
+/// Where a page leads.
+fn physical(entry: &Entry, address: u64) -> u64 {
+    let page = entry.page();
+    (entry.half(address) & 0x3fff_ffc0) << 6 & !(page - 1) | address & (page - 1)
 }

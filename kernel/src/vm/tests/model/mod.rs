@@ -72,6 +72,9 @@ pub struct Model {
     pub memory: BTreeMap<u64, u64>,
     /// Where this step's accesses went.
     pub places: Vec<Place>,
+    /// The walker has put another page in the place of one: the instruction begins again, since it
+    /// may have been fetched there.
+    remapped: bool,
     /// This step ended with an interrupt.
     pub interrupted: bool,
 }
@@ -90,6 +93,7 @@ impl Model {
             memory_size,
             memory: BTreeMap::new(),
             places: Vec::new(),
+            remapped: false,
             interrupted: false,
         }
     }
@@ -142,10 +146,16 @@ impl Model {
     /// Executes one instruction at the program counter; or, with `branch`, that branch and `word`
     /// behind it.
     pub fn step(&mut self, branch: Option<u32>, word: u32, choices: &mut Choices) -> Event {
-        let event = match self.instruction(branch, word, choices) {
-            Ok(event) => event,
-            Err(raised) => self.exception(raised),
-        };
+        let before = self.clone();
+        let mut done = self.instruction(branch, word, choices);
+        if self.remapped {
+            let after = std::mem::replace(self, before);
+            self.tlb = after.tlb;
+            self.hidden = after.hidden;
+            done = self.instruction(branch, word, choices);
+            self.remapped = false;
+        }
+        let event = done.unwrap_or_else(|raised| self.exception(raised));
         if !matches!(event, Event::NoVector(_)) {
             self.take_interrupt();
             self.refuse_misaligned();

@@ -88,9 +88,9 @@ impl Model {
     }
 
     /// The entry that translates `address`, and its index if it has one. Of several it may be any;
-    /// if there is none, a hidden one or none: then that one is gone.
+    /// if there is none, a hidden one or none.
     pub fn lookup(
-        &mut self,
+        &self,
         address: u64,
         asid: u64,
         choices: &mut Choices,
@@ -101,25 +101,14 @@ impl Model {
                 found.push((*entry, Some(index)));
             }
         }
-        if found.len() == 1 {
-            return Some(found[0]);
-        }
         let certain = !found.is_empty();
         for hidden in &self.hidden {
             if hidden.entry.matches(address, asid) {
                 found.push((hidden.entry, None));
             }
         }
-        if found.is_empty() {
-            return None;
-        }
         let pick = choices.pick(found.len() + usize::from(!certain));
-        if pick == found.len() {
-            self.hidden
-                .retain(|hidden| !hidden.entry.matches(address, asid));
-            return None;
-        }
-        Some(found[pick])
+        found.get(pick).copied()
     }
 
     /// Whether `lo` allows the access; else the code of the exception: "TLB Address Translation".
@@ -151,7 +140,18 @@ impl Model {
 
     /// `entry` may translate without an index; it had one of `origins`.
     pub fn hide(&mut self, entry: Entry, origins: u16) {
-        self.hidden.push(Hidden { entry, origins });
+        let same = |hidden: &&mut Hidden| hidden.entry == entry;
+        match self.hidden.iter_mut().find(same) {
+            Some(hidden) => hidden.origins |= origins,
+            None => self.hidden.push(Hidden { entry, origins }),
+        }
+    }
+
+    /// Hides what is hidden in `other`, too.
+    pub fn hide_all(&mut self, other: &Self) {
+        for hidden in &other.hidden {
+            self.hide(hidden.entry, hidden.origins);
+        }
     }
 
     /// Indices that [`Model::random`] may choose, as bits.
@@ -294,7 +294,8 @@ impl Model {
         if let Some(index) = self.tlb.iter().position(|held| held.matches(hi, hi)) {
             return self.write_indexed(index, entry);
         }
-        if choices.pick(2) == 0 {
+        let alone = !self.tlb.iter().any(|held| held.overlaps(&entry));
+        if alone && choices.pick(2) == 0 {
             self.unhide(&entry);
             self.hide(entry, self.unwired());
         } else {

@@ -86,7 +86,7 @@ fn lower_mode() -> impl Strategy<Value = Task> {
 
 /// A switch of address spaces.
 fn asid() -> impl Strategy<Value = Task> {
-    (0..3u64).prop_map(|asid| vec![write(cp0::ENTRY_HI, asid)])
+    select(vec![0u64, 0, 1, 0x3ff]).prop_map(|asid| vec![write(cp0::ENTRY_HI, asid)])
 }
 
 fn shootdown() -> impl Strategy<Value = Task> {
@@ -182,6 +182,21 @@ fn happening() -> impl Strategy<Value = Task> {
     ]
 }
 
+/// The timer, set to strike soon, with Count perhaps stopped.
+fn timer() -> impl Strategy<Value = Task> {
+    (0..60u64, 0..100u64, any::<bool>(), any::<bool>()).prop_map(|(ticks, passed, stop, go_on)| {
+        let mut steps = vec![write(cp0::COUNT, 0), write(cp0::COMPARE, ticks)];
+        if stop {
+            steps.push(write(cp0::CAUSE, cp0::DC));
+        }
+        steps.push(Step::Time(passed));
+        if go_on {
+            steps.extend([write(cp0::CAUSE, 0), Step::Time(passed)]);
+        }
+        steps
+    })
+}
+
 /// The number of wired entries to begin with: with many, others replace each other soon.
 fn wired() -> impl Strategy<Value = Task> {
     select(vec![0u64, 0, 11, 13, 14, 15]).prop_map(|wired| vec![write(cp0::WIRED, wired)])
@@ -204,6 +219,7 @@ pub fn anything() -> impl Strategy<Value = Vec<Step>> {
         2 => lower_mode(),
         1 => tables(),
         2 => happening(),
+        1 => timer(),
     ];
     sequence(task, 1..40)
 }

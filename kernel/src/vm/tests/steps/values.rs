@@ -44,14 +44,23 @@ pub fn address() -> impl Strategy<Value = u64> {
         0xffff_ffff_e000_0000,
         u64::MAX - 7,
     ]);
+    let often = select(vec![
+        0u64,
+        0,
+        0x4000,
+        0x8000,
+        0x200_0000,
+        0xffff_ffff_d000_0000,
+    ]);
     prop_oneof![
-        6 => (region, 0..0x1_8000u64).prop_map(|(region, offset)| region + (offset & !7)),
+        8 => (often, 0..0x4000u64).prop_map(|(page, offset)| page + (offset & !7)),
+        4 => (region, 0..0x1_8000u64).prop_map(|(region, offset)| region + (offset & !7)),
         1 => border,
     ]
 }
 
 pub fn entry_hi() -> impl Strategy<Value = u64> {
-    let asid = select(vec![0u64, 0, 1, 2, 0x3ff]);
+    let asid = select(vec![0u64, 0, 0, 1, 1, 0x3ff]);
     let ehinv = prop::bool::weighted(0.08);
     (address(), asid, ehinv).prop_map(|(address, asid, ehinv)| {
         address & (cp0::R | cp0::VPN2) | asid | if ehinv { cp0::EHINV } else { 0 }
