@@ -24,6 +24,8 @@ bitflags! {
         const SX = 1 << 6;
         /// 64-bit kernel addresses.
         const KX = 1 << 7;
+        /// 64-bit instructions in user mode, also without `UX`.
+        const PX = 1 << 23;
         /// Mask of the eight interrupt lines.
         const IM = 0xff << 8;
         /// The reset was a non-maskable interrupt.

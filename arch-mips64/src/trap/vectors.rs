@@ -20,9 +20,9 @@ core::arch::global_asm!(
     .balign 4096
     .globl disco_vectors
 disco_vectors:
-    # 0x000: TLB refill of 32-bit addressing, which is never on: a monitor's error
-    b disco_save
-    dmfc0 $27, $31, 2
+    # 0x000: TLB refill of 32-bit addressing: a guest's user mode without UX
+    b disco_vectors + 0x080
+    nop
 
     # 0x080: TLB refill. Found in the second-level TLB: 30 instructions.
     .org disco_vectors + 0x080

@@ -8,7 +8,7 @@ use disco_bare::cp0::STATUS_CU1;
 use disco_bare::execute::Registers;
 use disco_bare::instruction::*;
 use disco_bare::registers::*;
-use disco_bare::tlb::{LO_D, LO_G, LO_RI, LO_V, LO_XI};
+use disco_bare::tlb::{self, Entry, LO_D, LO_G, LO_RI, LO_V, LO_XI};
 
 /// First and last double words of segments, and of the holes between them.
 const BORDERS: &[(&str, u64)] = &[
@@ -96,6 +96,10 @@ pub fn programs(suite: &mut Suite) {
         }
         (1..4).for_each(|offset| odd(suite, mode, offset));
     }
+    for mode in Mode::ALL {
+        bus(suite, mode);
+        addressing(suite, mode);
+    }
     for &(name, word) in ACCESSES {
         for offset in [0, 1, 2, 4, 7, PAGE - 1, PAGE - 2, PAGE - 4] {
             suite.program(format_args!("unaligned.{name}.{offset:#x}"), || {
@@ -106,6 +110,81 @@ pub fn programs(suite: &mut Suite) {
     for mode in Mode::ALL {
         for flags in 0..16 {
             permissions(suite, mode, flags);
+        }
+    }
+}
+
+/// Accesses to physical memory that there is not.
+fn bus(suite: &mut Suite, mode: Mode) {
+    const NOWHERE: u64 = 0x9000_0000;
+    for (name, words) in [
+        ("load", [NOP, ld(V0, 0, A0)]),
+        ("store", [NOP, sd(V0, 0, A0)]),
+        ("load-in-slot", [beq(ZERO, ZERO, 1), ld(V0, 0, A0)]),
+        ("fetch", [jr(A0), NOP]),
+    ] {
+        suite.program(format_args!("bus.{}.{name}", mode.name()), || {
+            let address = data_at(NOWHERE, mode);
+            let mut registers = Registers::with(&[(A0, address)]);
+            mapped(&words, mode, &mut registers, 0);
+            see_exceptions();
+        });
+    }
+}
+
+/// Maps a physical address for a mode, and where.
+fn data_at(physical: u64, mode: Mode) -> u64 {
+    let address = if mode == Mode::User {
+        DATA
+    } else {
+        run::KERNEL_DATA
+    };
+    let lo = |offset| tlb::lo(physical + offset, LO_V | LO_D | LO_G);
+    let entry = Entry {
+        hi: address,
+        lo0: lo(0),
+        lo1: lo(PAGE),
+        page_mask: tlb::MASK_16K,
+    };
+    tlb::write_indexed(12, &entry);
+    address
+}
+
+/// KX, SX, UX and PX: addresses of 32 and of 64 bits, the refill vector, and 64-bit instructions.
+fn addressing(suite: &mut Suite, mode: Mode) {
+    const DADDIU: u32 = immediate(0x19, ZERO, V0, 7);
+    const LSA64: u32 = A1 << 21 | A1 << 16 | V0 << 11 | 0x2d;
+    for bits in [0u64, 0x80, 0xc0, 0xe0, 0x80_0000, 0x80_0080] {
+        for (name, address, words) in [
+            ("low", 0x1234_5678u64, [NOP, lw(V0, 0, A0)]),
+            ("beyond-32-bits", 0x1_0040_0000, [NOP, lw(V0, 0, A0)]),
+            ("wraps", 0x7fff_fffc, [NOP, lw(V0, 0x100, A0)]),
+            ("ksseg", 0xffff_ffff_d400_0000, [NOP, lw(V0, 0, A0)]),
+            ("xsseg", 0x4000_8000_0000_0000, [NOP, lw(V0, 0, A0)]),
+            ("fetch", 0x1234_5678, [jr(A0), NOP]),
+            ("daddiu", 0, [NOP, DADDIU]),
+            ("daddu", 0, [NOP, LSA64]),
+            ("ld", DATA, [NOP, ld(V0, 0, A0)]),
+        ] {
+            if mode == Mode::Kernel && name == "wraps" {
+                // Into kseg0.
+                continue;
+            }
+            suite.program(
+                format_args!("addressing.{bits:x}.{}.{name}", mode.name()),
+                || {
+                    data(0, LO_V | LO_D | LO_G, LO_G);
+                    let mut registers = Registers::with(&[(A0, address), (A1, 1 << 40)]);
+                    run::with_addressing(bits);
+                    mapped(&words, mode, &mut registers, 0);
+                    if mode == Mode::Kernel && name == "xsseg" {
+                        see_text("outcome", run::Brief);
+                    } else {
+                        see("v0", registers.get(V0));
+                        see_exceptions();
+                    }
+                },
+            );
         }
     }
 }

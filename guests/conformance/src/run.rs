@@ -208,6 +208,12 @@ pub fn mapped(words: &[u32], mode: Mode, registers: &mut Registers, status: u64)
     execute::run(mode.code(), registers, status | mode.status());
 }
 
+/// Sets Status.KX, SX, UX and PX to `bits` for the rest of the program. The program itself is at
+/// addresses of 32 bits.
+pub fn with_addressing(bits: u64) {
+    reg::STATUS.write(reg::STATUS.read() & !0x80_00e0 | bits);
+}
+
 /// Runs `words` in kernel mode where the place has them, unmapped.
 pub fn unmapped(words: &[u32], registers: &mut Registers) {
     execute::put(words, &[jr(S0), NOP]);

@@ -189,7 +189,18 @@ impl Vcpu<'_> {
         special.set_cause(cause);
         let vectored = self.cause_base() & Cause::IV.bits() != 0;
         let offset = match exception.code {
-            _ if exception.refill && (!nested || seeded(Defect::NestedRefill)) => 0x080,
+            _ if exception.refill && (!nested || seeded(Defect::NestedRefill)) => {
+                let wide = match exception.address.unwrap_or(0) >> 62 {
+                    0 => Status::UX,
+                    3 => Status::KX,
+                    _ => Status::empty(),
+                };
+                if status.contains(wide) {
+                    0x080
+                } else {
+                    0x000
+                }
+            }
             code::INT if vectored => 0x200,
             _ => 0x180,
         };

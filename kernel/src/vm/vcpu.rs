@@ -310,6 +310,15 @@ impl<'a> Vcpu<'a> {
             self.supervisor = supervisor.then_some(before);
             self.l2.clear();
         }
+        // The guest's kernel mode has the real one's SX for its KX. The monitor's own KX stays.
+        let addressing = u64::from((Status::PX | Status::SX | Status::UX).bits());
+        let wide = if supervisor {
+            virtual_status
+        } else {
+            let kx = u64::from(Status::KX.bits());
+            virtual_status & !(kx >> 1) | (virtual_status & kx) >> 1
+        };
+        self.context.base_status = self.context.base_status & !addressing | wide & addressing;
         self.context.status = self.context.base_status
             | u64::from(mode.bits())
             | virtual_status & self.context.fpu_mask;

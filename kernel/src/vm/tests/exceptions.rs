@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 const EXL: u32 = 1 << 1;
 const ERL: u32 = 1 << 2;
+const UX: u32 = 1 << 5;
 const BEV: u32 = 1 << 22;
 const BD: u32 = 1 << 31;
 const IV: u64 = 1 << 23;
@@ -90,9 +91,11 @@ fn vectors_by_exception_ebase_and_bev() {
     let boot = 0xffff_ffff_bfc0_0200u64;
     let base = 0x4000_0000_0002_0000u64;
     for (bev, base) in [(0, base), (BEV, boot)] {
-        guest.vcpu.special.set_status(bev);
-        guest.handle(&refill(&guest));
-        assert_eq!(guest.vcpu.context.pc, base + 0x080);
+        for (addressing, offset) in [(0, 0x000), (UX, 0x080)] {
+            guest.vcpu.special.set_status(bev | addressing);
+            guest.handle(&refill(&guest));
+            assert_eq!(guest.vcpu.context.pc, base + offset);
+        }
         guest.vcpu.special.set_status(bev);
         guest.handle(&system_call(&guest));
         assert_eq!(guest.vcpu.context.pc, base + 0x180);
@@ -372,7 +375,7 @@ fn a_handler_that_faults_elsewhere_does_not_end_the_guest() {
     };
     assert_eq!(guest.handle(&trap), Outcome::Resume);
     // A jump to nowhere outside a handler is an exception like any other.
-    guest.vcpu.special.set_status(0);
+    guest.vcpu.special.set_status(UX);
     assert_eq!(
         guest.access(0x7000_0000, Access::Fetch),
         End::Exception(code::TLBL, 0x080)

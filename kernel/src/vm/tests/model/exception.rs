@@ -135,7 +135,20 @@ impl Model {
         self.registers.set(CAUSE, cause);
         let offset = match raised.code {
             _ if nested => 0x180,
-            _ if raised.refill => 0x080,
+            // III, "TLB Refill": of 32-bit addressing, or of 64-bit.
+            _ if raised.refill => {
+                let status = self.read(STATUS);
+                let wide = match raised.address.unwrap_or(0) >> 62 {
+                    0 => status & UX != 0,
+                    3 => status & KX != 0,
+                    _ => true,
+                };
+                if wide {
+                    0x080
+                } else {
+                    0x000
+                }
+            }
             INT if cause & IV != 0 => 0x200,
             _ => 0x180,
         };

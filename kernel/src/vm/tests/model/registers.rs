@@ -43,9 +43,9 @@ pub const ERL: u64 = 1 << 2;
 pub const KSU: u64 = 3 << 3;
 pub const BEV: u64 = 1 << 22;
 pub const CU1: u64 = 1 << 29;
-const UX: u64 = 1 << 5;
+pub const UX: u64 = 1 << 5;
 const SX: u64 = 1 << 6;
-const KX: u64 = 1 << 7;
+pub const KX: u64 = 1 << 7;
 const SR_NMI: u64 = 1 << 20 | 1 << 19;
 /// Bits that [`status_rules`] decides.
 const STATUS_RULED: u64 = KX | SX | UX | KSU | SR_NMI;
