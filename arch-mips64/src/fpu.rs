@@ -51,7 +51,6 @@ disco_fpu_save:
     .globl disco_fpu_load
     .type disco_fpu_load, @function
 disco_fpu_load:
-    ld $2, 256($4)
     ldc1 $f0, 0($4)
     ldc1 $f1, 8($4)
     ldc1 $f2, 16($4)
@@ -84,9 +83,16 @@ disco_fpu_load:
     ldc1 $f29, 232($4)
     ldc1 $f30, 240($4)
     ldc1 $f31, 248($4)
-    # Only bits that the CPU keeps, and no cause bit with its enable: that would trap here.
-    jr $31
+    # A cause bit with its enable is set and raises a floating-point exception. The vectors, which
+    # save into the CPU's own context meanwhile, come back behind the ctc1.
+    dmfc0 $3, $31, 2
+    dmfc0 $2, $31, 5
+    dmtc0 $2, $31, 2
+    ld $2, 256($4)
     ctc1 $2, $31
+    dmtc0 $3, $31, 2
+    jr $31
+    nop
     .size disco_fpu_load, . - disco_fpu_load
     .set pop
     .popsection
@@ -114,8 +120,12 @@ pub fn save(registers: &mut [u64; 33]) {
     with_fpu(|| unsafe { disco_fpu_save(registers) });
 }
 
-/// Copies f0 to f31 and FCSR in. Cause bits of FCSR are dropped.
-pub fn load(registers: &[u64; 33]) {
-    // SAFETY: the assembly reads the array's 264 bytes.
+/// Copies f0 to f31 and FCSR in.
+///
+/// # Safety
+/// KScratch4 holds the address of a context in which the vectors may save.
+pub unsafe fn load(registers: &[u64; 33]) {
+    // SAFETY: the assembly reads the array's 264 bytes, and changes KScratch1 for a moment in which
+    // nothing but the exception that the vectors know can come: interrupts are off.
     with_fpu(|| unsafe { disco_fpu_load(registers) });
 }

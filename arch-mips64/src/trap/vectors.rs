@@ -269,8 +269,22 @@ disco_save:
     b disco_resume
     move $27, $2
 
+    # A floating-point exception of the monitor: it has loaded a guest's FCSR (`fpu.rs`), and goes on.
 disco_monitor_fault:
-    ld $29, {stack}($27)
+    mfc0 $2, $13
+    andi $2, $2, 0x7c
+    xori $2, $2, 0x3c
+    bnez $2, 1f
+    dmfc0 $2, $14
+    daddiu $2, $2, 4
+    dmtc0 $2, $14
+    ld $1, {gpr}+8($27)
+    ld $2, {gpr}+16($27)
+    ld $5, {gpr}+40($27)
+    dmfc0 $26, $31, 3
+    dmfc0 $27, $31, 4
+    eretnc
+1:  ld $29, {stack}($27)
     daddiu $29, $29, -8192          # keep what the stack's top can tell
     ld $25, {fault_handler}($27)
     jalr $25

@@ -28,6 +28,8 @@ pub mod code {
     pub const RI: u64 = 10;
     /// Coprocessor unusable.
     pub const CPU: u64 = 11;
+    /// Floating-point exception.
+    pub const FPE: u64 = 15;
     /// TLB read inhibited.
     pub const TLBRI: u64 = 19;
     /// TLB execution inhibited.

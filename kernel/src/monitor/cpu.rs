@@ -28,6 +28,8 @@ use disco_arch::trap::{self, Entry, GuestContext};
 /// Room that a [`Cpu`] needs, in bytes; the firmware sets as much aside.
 pub const BLOCK_LEN: u64 = 16 << 10;
 const _: () = assert!(core::mem::size_of::<Cpu>() as u64 <= BLOCK_LEN);
+// `fpu::load` finds the context through KScratch4.
+const _: () = assert!(core::mem::offset_of!(Cpu, idle) == 0);
 /// No virtual CPU, in [`CpuShared::running`].
 pub const NOBODY: u32 = u32::MAX;
 /// Lines that interrupt the monitor.

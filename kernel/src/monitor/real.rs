@@ -131,14 +131,11 @@ impl Hardware for RealCpu {
     }
 
     fn fpu_load(&mut self, registers: &FpuRegisters) {
-        // A cause bit (17..12) with its enable (11..7) would trap in the monitor, as would that of
-        // an unimplemented operation, which needs none: those are dropped.
-        const UNIMPLEMENTED: u64 = 1 << 17;
-        const ENABLES: u64 = 0x1f << 7;
         let mut raw = [0; 33];
         raw[..32].copy_from_slice(&registers.fpr);
-        raw[32] = registers.fcsr & !(UNIMPLEMENTED | (registers.fcsr & ENABLES) << 5);
-        fpu::load(&raw);
+        raw[32] = registers.fcsr;
+        // SAFETY: KScratch4 holds this CPU's block, which begins with a context of its own.
+        unsafe { fpu::load(&raw) };
     }
 
     fn load(&self, address: MachineAddress) -> u64 {

@@ -44,6 +44,21 @@ fn run(boot: &'static BootInfo) {
         let frame = user(&[dmfc1(V0, 7)], &mut registers);
         assert_eq!(frame.code(), code::SYS, "the FPU in user mode");
         assert_eq!(registers.get(V0), value(round, 7), "f7 in user mode");
+        cause_stays();
+    }
+}
+
+/// Cause bits with their enables stay, though to set them is an exception.
+fn cause_stays() {
+    // E; V, Z, O, U and I with their enables; all of them.
+    for value in [1 << 17, 0x1_0800, 0x8400, 0x4200, 0x2100, 0x1080, 0x3_ff80] {
+        let mut registers = Registers::with(&[(A0, value)]);
+        let frame = kernel(&[ctc1(A0, FCSR)], &mut registers).expect("an exception");
+        assert_eq!(frame.code(), code::FPE, "{value:#x}");
+        assert_eq!(call(Call::Yield, [0; 4]), Ok(0));
+        let found = execute(cfc1(V0, FCSR), 0) & 0x3_ffff;
+        assert_eq!(found, value, "FCSR after another one had the FPU");
+        execute(ctc1(A0, FCSR), 0);
     }
 }
 
