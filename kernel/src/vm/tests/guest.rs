@@ -279,17 +279,7 @@ impl Guest {
     }
 
     fn take(&mut self, miss: Miss, address: u64, access: Access) -> Option<End> {
-        let entry = match miss {
-            Miss::Refill => Entry::Refill,
-            _ => Entry::General,
-        };
-        let code = match (miss, access) {
-            (Miss::Modified, _) => code::MOD,
-            (Miss::ReadInhibited, _) => code::TLBRI,
-            (Miss::ExecuteInhibited, _) => code::TLBXI,
-            (_, Access::Store) => code::TLBS,
-            _ => code::TLBL,
-        };
+        let (entry, code) = miss.exception(access);
         let pc = match access {
             Access::Fetch => address,
             _ => CODE,

@@ -1,8 +1,10 @@
 //! A simulated machine: a TLB as an array, memory as bytes, Count as a number.
 
 use crate::address::MachineAddress;
+use crate::vm::exception::code;
 use crate::vm::hardware::{FpuRegisters, Hardware, TlbPair};
 use disco_abi::{PAGE_SIZE, SPECIAL_PAGE};
+use disco_arch::trap::Entry;
 use std::collections::BTreeMap;
 
 /// More than the board's 16: QEMU keeps replaced entries as hidden shadows, and a stale entry must
@@ -30,6 +32,24 @@ pub enum Miss {
     Modified,
     ReadInhibited,
     ExecuteInhibited,
+}
+
+impl Miss {
+    /// The real CPU's exception for it: the vector, and Cause.ExcCode.
+    pub fn exception(self, access: Access) -> (Entry, u8) {
+        let entry = match self {
+            Self::Refill => Entry::Refill,
+            _ => Entry::General,
+        };
+        let code = match (self, access) {
+            (Self::Modified, _) => code::MOD,
+            (Self::ReadInhibited, _) => code::TLBRI,
+            (Self::ExecuteInhibited, _) => code::TLBXI,
+            (_, Access::Store) => code::TLBS,
+            _ => code::TLBL,
+        };
+        (entry, code)
+    }
 }
 
 /// The machine. Entry 0 of its TLB is wired: the special page.

@@ -236,11 +236,17 @@ impl Processor {
                 self.places.push(self.place(machine));
                 Ok(machine)
             }
-            Err(miss) => Err(self.miss(miss, address, access, running)),
+            Err(miss) => Err(self.miss(miss, address, kind, running)),
         }
     }
 
-    fn miss(&mut self, miss: Miss, address: u64, access: Access, running: Running) -> Stop {
+    fn miss(
+        &mut self,
+        miss: Miss,
+        address: u64,
+        access: machine::Access,
+        running: Running,
+    ) -> Stop {
         let guest = &mut self.guest;
         let entry_hi = address & VPN2_MASK | guest.vcpu.context.entry_hi & ASID_MASK;
         if miss == Miss::Refill
@@ -248,17 +254,7 @@ impl Processor {
         {
             return Stop::Again;
         }
-        let entry = match miss {
-            Miss::Refill => Entry::Refill,
-            _ => Entry::General,
-        };
-        let code = match (miss, access) {
-            (Miss::Modified, _) => code::MOD,
-            (Miss::ReadInhibited, _) => code::TLBRI,
-            (Miss::ExecuteInhibited, _) => code::TLBXI,
-            (_, Access::Store) => code::TLBS,
-            _ => code::TLBL,
-        };
+        let (entry, code) = miss.exception(access);
         let trap = Trap {
             bad_vaddr: address,
             ..self.guest.trap(entry, code)

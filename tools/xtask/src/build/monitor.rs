@@ -21,11 +21,8 @@ const WITHOUT_DEBUG: &str = "-Zfmt-debug=none";
 
 /// A cargo command that builds for the board with the standard library's own source.
 pub fn cargo(toolchain: &Toolchain, verb: &str) -> Command {
-    let mut command = process::clean_command(&toolchain.cargo);
+    let mut command = toolchain.cargo_with_source();
     command
-        .current_dir(paths::root())
-        .env("RUSTC", &toolchain.rustc)
-        .env("RUSTC_BOOTSTRAP", "1")
         .args([verb, "--release", "-Zjson-target-spec"])
         .arg("-Zbuild-std=core,alloc,compiler_builtins")
         .arg("-Zbuild-std-features=compiler-builtins-mem,optimize_for_size")

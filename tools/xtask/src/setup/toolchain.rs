@@ -1,9 +1,11 @@
 //! Finds a compiler for the board: one that comes with the standard library's source of exactly
 //! its own version, since `core` and `alloc` are compiled with it.
 
+use crate::{paths, process};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A compiler, the cargo that goes with it, and where it was found.
 #[derive(Clone, Debug)]
@@ -27,13 +29,23 @@ impl Toolchain {
         candidates().iter().find_map(|sysroot| Self::at(sysroot))
     }
 
+    /// Its cargo, which compiles the standard library from its source, in the project's folder.
+    pub fn cargo_with_source(&self) -> Command {
+        let mut command = process::clean_command(&self.cargo);
+        command
+            .current_dir(paths::root())
+            .env("RUSTC", &self.rustc)
+            .env("RUSTC_BOOTSTRAP", "1");
+        command
+    }
+
     fn at(sysroot: &Path) -> Option<Self> {
         let library = sysroot.join("lib/rustlib/src/rust/library/core/Cargo.toml");
         let (rustc, cargo) = (sysroot.join("bin/rustc"), sysroot.join("bin/cargo"));
         if !(library.exists() && rustc.exists() && cargo.exists()) {
             return None;
         }
-        let output = crate::process::clean_command(&rustc)
+        let output = process::clean_command(&rustc)
             .arg("--version")
             .output()
             .ok()?;
