@@ -112,9 +112,8 @@ pub fn waiting() -> bool {
     cp0::reg::CAUSE.read() & MESSAGES != 0
 }
 
-/// Shoots `bytes` at `key` down in each virtual CPU of `mask`.
-pub fn shootdown(mask: u64, key: u64, bytes: u64) -> Result<u64, CallError> {
-    let keys = ShootdownKeys([key; VCPUS_PER_VM]);
+/// Shoots `bytes` at their keys down in the virtual CPUs of `mask`.
+pub fn shootdown(mask: u64, keys: ShootdownKeys, bytes: u64) -> Result<u64, CallError> {
     let address = physical_address(&raw const keys);
     call(Call::Shootdown, [mask, address, bytes, 0])
 }

@@ -14,7 +14,6 @@ use disco_test_guests::abi::{
 use disco_test_guests::access::set_physical;
 use disco_test_guests::calls::call;
 use disco_test_guests::cp0::reg;
-use disco_test_guests::place::physical_address;
 use disco_test_guests::siblings::{join, shootdown, start};
 use disco_test_guests::tlb::{set_asid, LO_D, LO_V};
 use disco_test_guests::walker::{self, place, pte, set_directory, ENABLED, PAGE, USER};
@@ -115,23 +114,20 @@ fn move_pages(count: u64, round: u64, current: &mut [u64; PAGES as usize]) {
 
 /// Each sibling has its own number for an ASID.
 fn shoot(count: u64, address: u64, bytes: u64) {
-    let mut keys = ShootdownKeys([address; VCPUS_PER_VM]);
-    for (number, key) in keys.0.iter_mut().enumerate() {
-        *key |= number as u64;
-    }
-    let keys = physical_address(&raw const keys);
-    let done = call(Call::Shootdown, [(1 << count) - 2, keys, bytes, 0]);
+    let keys = core::array::from_fn(|number| address | number as u64);
+    let done = shootdown((1 << count) - 2, ShootdownKeys(keys), bytes);
     assert_eq!(done, Ok(0));
 }
 
 fn errors(count: u64) {
-    assert_eq!(shootdown(1 << count, 0, 0), Err(CallError::BadArgument));
+    let keys = ShootdownKeys([0x1_0000; VCPUS_PER_VM]);
+    assert_eq!(shootdown(1 << count, keys, 0), Err(CallError::BadArgument));
     for address in [u64::MAX, u64::MAX - 100, 1 << 40] {
         let done = call(Call::Shootdown, [1, address, 0, 0]);
         assert_eq!(done, Err(CallError::BadAddress), "keys at {address:#x}");
     }
     for bytes in [0, 1, 0x4000, 1 << 40, u64::MAX - 1, u64::MAX] {
-        assert_eq!(shootdown(1, 0x1_0000, bytes), Ok(0), "{bytes:#x} bytes");
-        assert_eq!(shootdown(0, 0x1_0000, bytes), Ok(0), "of nobody");
+        assert_eq!(shootdown(1, keys, bytes), Ok(0), "{bytes:#x} bytes");
+        assert_eq!(shootdown(0, keys, bytes), Ok(0), "of nobody");
     }
 }
