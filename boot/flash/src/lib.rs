@@ -13,7 +13,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-use disco_abi::{COMMAND_LINE_MAX, NAME_MAX};
+use disco_abi::{DiskMode, COMMAND_LINE_MAX, NAME_MAX};
 use zerocopy::byteorder::big_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -26,7 +26,7 @@ pub const CHECKED_FROM: usize = RESET_SIZE + 16;
 /// First bytes of the header.
 pub const FLASH_MAGIC: [u8; 8] = *b"DISCOFLS";
 /// Version of this layout.
-pub const FLASH_VERSION: u32 = 1;
+pub const FLASH_VERSION: u32 = 2;
 /// First bytes of the machine description.
 pub const DESCRIPTION_MAGIC: [u8; 8] = *b"DISCODSC";
 /// "None" where an index is optional.
@@ -37,6 +37,10 @@ pub const VMS_MAX: usize = 64;
 pub const VCPUS_PER_VM: usize = 16;
 /// See [`VCPUS_PER_VM`].
 pub const VCPUS_MAX: usize = 256;
+/// Most virtual disks.
+pub const DISKS_MAX: usize = 32;
+/// Most pairs of a virtual machine and a disk it has.
+pub const MOUNTS_MAX: usize = 256;
 /// Most files a payload holds.
 pub const FILES_MAX: usize = 64;
 /// Most nodes, and most CPUs (QEMU's Malta refuses more).
@@ -74,8 +78,8 @@ pub struct FlashHeader {
     pub description_len: U32,
 }
 
-/// The machine description as it travels in the flash. Behind it: `vm_count` times [`Vm`], then
-/// `file_count` times [`File`].
+/// The machine description as it travels in the flash. Behind it: `vm_count` times [`Vm`],
+/// `file_count` times [`File`], `disk_count` times [`Disk`], `mount_count` times [`Mount`].
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Description {
@@ -99,6 +103,10 @@ pub struct Description {
     pub payload_address: U64,
     /// Its length in bytes.
     pub payload_len: U64,
+    /// Number of [`Disk`]s behind the files.
+    pub disk_count: U32,
+    /// Number of [`Mount`]s behind the disks.
+    pub mount_count: U32,
 }
 
 /// One virtual machine.
@@ -117,6 +125,10 @@ pub struct Vm {
     pub initrd: U32,
     /// 1 if it is started at boot.
     pub autostart: U32,
+    /// 1 if it is on the virtual subnet.
+    pub net: U32,
+    /// 0.
+    pub reserved: U32,
     /// Its command line, filled with 0.
     pub command_line: [u8; COMMAND_LINE_MAX + 1],
 }
@@ -137,9 +149,44 @@ pub struct File {
     pub reserved: U32,
 }
 
+/// Name of a partition on the real disk, as in its GPT: a unique partition GUID, in the byte order
+/// in which a GPT holds it.
+pub type Guid = [u8; 16];
+
+/// One virtual disk.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Disk {
+    /// Its name, filled with 0.
+    pub name: [u8; NAME_MAX + 1],
+    /// The partition that holds its sectors.
+    pub partition: Guid,
+    /// A `disco_abi::DiskMode`.
+    pub mode: U32,
+    /// 0.
+    pub reserved: U32,
+    /// Most bytes of machine memory for the private sectors of one virtual machine.
+    pub private: U64,
+}
+
+/// A virtual machine has a disk. A virtual machine's mounts are in the order in which it counts its
+/// disks.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Mount {
+    /// Index of the [`Vm`].
+    pub vm: U32,
+    /// Index of the [`Disk`].
+    pub disk: U32,
+    /// For a `cow-persistent` disk the partition of the log; else 0.
+    pub log: Guid,
+}
+
 static_assertions::const_assert_eq!(core::mem::size_of::<FlashHeader>(), 56);
-static_assertions::const_assert_eq!(core::mem::size_of::<Description>(), 56);
-static_assertions::const_assert_eq!(core::mem::size_of::<Vm>(), 1080);
+static_assertions::const_assert_eq!(core::mem::size_of::<Description>(), 64);
+static_assertions::const_assert_eq!(core::mem::size_of::<Vm>(), 1088);
+static_assertions::const_assert_eq!(core::mem::size_of::<Disk>(), 64);
+static_assertions::const_assert_eq!(core::mem::size_of::<Mount>(), 24);
 static_assertions::const_assert_eq!(core::mem::size_of::<File>(), 56);
 
 /// What is wrong with a description.
@@ -162,6 +209,10 @@ pub struct DescriptionView<'a> {
     pub vms: &'a [Vm],
     /// The payload's files.
     pub files: &'a [File],
+    /// The virtual disks.
+    pub disks: &'a [Disk],
+    /// Which virtual machine has which disks.
+    pub mounts: &'a [Mount],
 }
 
 impl<'a> DescriptionView<'a> {
@@ -174,11 +225,15 @@ impl<'a> DescriptionView<'a> {
         }
         let vm_count = machine.vm_count.get() as usize;
         let file_count = machine.file_count.get() as usize;
+        let disk_count = machine.disk_count.get() as usize;
+        let mount_count = machine.mount_count.get() as usize;
         let cpus = machine.cpus.get() as usize;
         let nodes = machine.nodes.get() as usize;
         let console = machine.console.get();
         if vm_count > VMS_MAX
             || file_count > FILES_MAX
+            || disk_count > DISKS_MAX
+            || mount_count > MOUNTS_MAX
             || !(1..=CPUS_MAX).contains(&cpus)
             || !(1..=cpus).contains(&nodes)
             || (console != NONE && console as usize >= vm_count)
@@ -187,8 +242,19 @@ impl<'a> DescriptionView<'a> {
         }
         let (vms, rest) = <[Vm]>::ref_from_prefix_with_elems(rest, vm_count)
             .map_err(|_| DescriptionError::Short)?;
-        let (files, _) = <[File]>::ref_from_prefix_with_elems(rest, file_count)
+        let (files, rest) = <[File]>::ref_from_prefix_with_elems(rest, file_count)
             .map_err(|_| DescriptionError::Short)?;
+        let (disks, rest) = <[Disk]>::ref_from_prefix_with_elems(rest, disk_count)
+            .map_err(|_| DescriptionError::Short)?;
+        let (mounts, _) = <[Mount]>::ref_from_prefix_with_elems(rest, mount_count)
+            .map_err(|_| DescriptionError::Short)?;
+        let names = |mount: &Mount| {
+            (mount.vm.get() as usize) < vm_count && (mount.disk.get() as usize) < disk_count
+        };
+        let has_mode = |disk: &Disk| DiskMode::from_number(disk.mode.get().into()).is_some();
+        if !mounts.iter().all(names) || !disks.iter().all(has_mode) {
+            return Err(DescriptionError::Range);
+        }
         let vcpus = |vm: &Vm| vm.vcpus.get() as usize;
         if !vms.iter().all(|vm| (1..=VCPUS_PER_VM).contains(&vcpus(vm)))
             || vms.iter().map(vcpus).sum::<usize>() > VCPUS_MAX
@@ -215,6 +281,8 @@ impl<'a> DescriptionView<'a> {
             machine,
             vms,
             files,
+            disks,
+            mounts,
         })
     }
 }

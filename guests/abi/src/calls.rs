@@ -79,6 +79,36 @@ calls! {
     /// CPUs forgets what maps the range of its key. When the call returns, none of them uses an
     /// old translation any more.
     Shootdown = 18,
+    /// `(disk, guest-physical address of a [`crate::DiskInfo`])`: what the disk is.
+    DiskInfo = 19,
+    /// `(disk)`: has the disk from now on, before its first command. An exclusive disk is had by one
+    /// virtual machine at a time, until that ends. To have it already is no error.
+    DiskOpen = 20,
+    /// `(disk, guest-physical address of a [`crate::DiskRequest`], bytes with its segments) -> 0 it
+    /// ends later, 1 it has ended well`: passes a command.
+    DiskCommand = 21,
+    /// `(guest-physical address of [`crate::DiskDone`]s, how many there is room for) -> how many
+    /// there are`: takes commands that have ended, of all disks.
+    DiskTake = 22,
+    /// `(guest-physical address of a [`crate::NetInfo`])`: this virtual machine on the subnet.
+    NetInfo = 23,
+    /// `(number, guest-physical address of a [`crate::NetPeer`]) -> 1, or 0 if there are not so many`:
+    /// the virtual machines on the subnet, from 0, running or not.
+    NetPeer = 24,
+    /// `(guest-physical address of [`crate::NetMessage`]s, bytes with their fragments) -> how many
+    /// were taken`: sends messages.
+    NetSend = 25,
+    /// `(guest-physical address of [`crate::NetSlot`]s, how many) -> how many are filled`: receives
+    /// messages. The line falls when none waits any more.
+    NetReceive = 26,
+    /// `(guest-physical address to, from, bytes)`: whole pages; what is at *to* is from now on what is
+    /// at *from*, as if copied.
+    Remap = 27,
+    /// `(guest-physical address, bytes)`: whole pages that the guest needs no more. They read as
+    /// zeros afterwards.
+    PageFree = 28,
+    /// `(guest-physical address, bytes)`: whole pages that are to be zeros.
+    PageZero = 29,
 }
 
 /// Most virtual CPUs of a virtual machine.
@@ -152,4 +182,10 @@ pub enum CallError {
     BadAddress = -3,
     /// The virtual CPU is on already, or is the last that is on.
     WrongState = -4,
+    /// The virtual machine has no such disk, or is on no subnet.
+    NoDevice = -5,
+    /// Another virtual machine has the exclusive disk.
+    InUse = -6,
+    /// So many commands wait already; take some first.
+    Busy = -7,
 }

@@ -8,12 +8,16 @@
 
 mod boot;
 mod calls;
+mod disk;
 mod map;
+mod net;
 mod special;
 
 pub use boot::{BootInfo, BOOT_INFO_GUEST_PHYSICAL, BOOT_MAGIC, COMMAND_LINE_MAX, NAME_MAX};
 pub use calls::*;
+pub use disk::*;
 pub use map::*;
+pub use net::*;
 pub use special::*;
 
 /// Version of this interface; it changes when a guest of the version before would not run.
@@ -56,6 +60,8 @@ pub const C_CONSTANTS: &[(&str, u64)] = &[
     ("SPECIAL_PAGE", SPECIAL_PAGE),
     ("LINE_CONSOLE", LINE_CONSOLE as u64),
     ("LINE_IPI", LINE_IPI as u64),
+    ("LINE_DISK", LINE_DISK as u64),
+    ("LINE_NET", LINE_NET as u64),
     ("LINE_TIMER", LINE_TIMER as u64),
     ("CALL_VERSION", Call::Version as u64),
     ("CALL_CONSOLE_WRITE", Call::ConsoleWrite as u64),
@@ -76,6 +82,38 @@ pub const C_CONSTANTS: &[(&str, u64)] = &[
     ("CALL_IPI_SEND", Call::IpiSend as u64),
     ("CALL_IPI_TAKE", Call::IpiTake as u64),
     ("CALL_SHOOTDOWN", Call::Shootdown as u64),
+    ("CALL_DISK_INFO", Call::DiskInfo as u64),
+    ("CALL_DISK_OPEN", Call::DiskOpen as u64),
+    ("CALL_DISK_COMMAND", Call::DiskCommand as u64),
+    ("CALL_DISK_TAKE", Call::DiskTake as u64),
+    ("CALL_NET_INFO", Call::NetInfo as u64),
+    ("CALL_NET_PEER", Call::NetPeer as u64),
+    ("CALL_NET_SEND", Call::NetSend as u64),
+    ("CALL_NET_RECEIVE", Call::NetReceive as u64),
+    ("CALL_REMAP", Call::Remap as u64),
+    ("CALL_PAGE_FREE", Call::PageFree as u64),
+    ("CALL_PAGE_ZERO", Call::PageZero as u64),
+    ("ERROR_IN_USE", -(CallError::InUse as i64) as u64),
+    ("ERROR_BUSY", -(CallError::Busy as i64) as u64),
+    ("NAME_BYTES", NAME_MAX as u64 + 1),
+    ("SECTOR", SECTOR),
+    ("DISK_SEGMENTS_MAX", DISK_SEGMENTS_MAX as u64),
+    ("DISK_BYTES_MAX", DISK_BYTES_MAX),
+    ("DISK_COMMANDS_MAX", DISK_COMMANDS_MAX as u64),
+    ("DISK_READ_ONLY", DiskMode::ReadOnly as u64),
+    ("DISK_EXCLUSIVE", DiskMode::Exclusive as u64),
+    ("DISK_READ", DiskOperation::Read as u64),
+    ("DISK_WRITE", DiskOperation::Write as u64),
+    ("DISK_FLUSH", DiskOperation::Flush as u64),
+    ("DISK_WRITE_DURABLE", DiskOperation::WriteDurable as u64),
+    ("DISK_NO_SPACE", DiskError::NoSpace as u64),
+    ("NET_FRAGMENTS_MAX", NET_FRAGMENTS_MAX as u64),
+    ("NET_MESSAGE_MAX", NET_MESSAGE_MAX),
+    ("NET_LIST_MAX", NET_LIST_MAX),
+    ("NET_SLOTS_MAX", NET_SLOTS_MAX as u64),
+    ("NET_PAGES", NET_PAGES as u64),
+    ("NET_MTU", NET_MTU),
+    ("NET_OUTSIDE_MTU", NET_OUTSIDE_MTU),
     ("VCPUS_PER_VM", VCPUS_PER_VM as u64),
     ("SHOOTDOWN_ASID", SHOOTDOWN_ASID),
     ("SHOOTDOWN_ALL", SHOOTDOWN_ALL),

@@ -10,6 +10,9 @@ pub mod layout;
 mod memmap;
 mod node;
 mod pages;
+pub mod shared;
+#[cfg(test)]
+pub mod simulation;
 
 pub use allocator::bitmap_words;
 pub use audit::{Audit, FAILURES_KEPT};

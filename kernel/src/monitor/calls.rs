@@ -188,6 +188,15 @@ impl Cpu {
             Call::CpuState => self.cpu_state(vm, first),
             Call::IpiSend => self.ipi_send(vm, first, second),
             Call::IpiTake => Ok(self.ipi_take(resident)),
+            Call::DiskInfo
+            | Call::DiskOpen
+            | Call::DiskCommand
+            | Call::DiskTake
+            | Call::NetInfo
+            | Call::NetPeer
+            | Call::NetSend
+            | Call::NetReceive => Err(CallError::NoDevice),
+            Call::Remap | Call::PageFree | Call::PageZero => Err(CallError::NoSuchCall),
             Call::Shootdown => {
                 let mask = sibling_mask(vm, first)?;
                 let length = size_of::<ShootdownKeys>();

@@ -156,6 +156,8 @@ mod tests {
             file_count: 0.into(),
             payload_address: 0.into(),
             payload_len: 0.into(),
+            disk_count: 0.into(),
+            mount_count: 0.into(),
         };
         description.as_bytes().to_vec()
     }

@@ -47,6 +47,8 @@ impl Machine {
             file_count: u32::try_from(payload.files.len())?.into(),
             payload_address: payload_address(self.memory, length).into(),
             payload_len: length.into(),
+            disk_count: 0.into(),
+            mount_count: 0.into(),
         };
         let mut bytes = machine.as_bytes().to_vec();
         bytes.extend_from_slice(vms.as_bytes());
@@ -68,6 +70,8 @@ impl Vm {
             kernel: kernel.into(),
             initrd: initrd.unwrap_or(NONE).into(),
             autostart: u32::from(self.autostart).into(),
+            net: 0.into(),
+            reserved: 0.into(),
             command_line: fixed_text(command_line.trim()),
         })
     }

@@ -1,0 +1,3 @@
+//! Virtual disks.
+
+pub mod device;

@@ -1,0 +1,3 @@
+//! The virtual subnet.
+
+pub mod link;
