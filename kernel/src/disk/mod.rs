@@ -1,3 +1,5 @@
 //! Virtual disks.
 
 pub mod device;
+pub mod pool;
+pub mod tree;
