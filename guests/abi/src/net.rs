@@ -27,6 +27,26 @@ pub const NET_MTU: u64 = 3 * crate::PAGE_SIZE + 52;
 /// What an IP packet to the outside may have.
 pub const NET_OUTSIDE_MTU: u64 = 1500;
 
+/// The virtual subnet: the first of its IPv4 addresses. Those of the virtual machines, the gateway and the
+/// name server are the same at every boot.
+pub const NET_SUBNET: u64 = 0x0a61_0000;
+/// Bits of it that name the subnet.
+pub const NET_PREFIX: u64 = 16;
+/// IPv4 address of the way out.
+pub const NET_GATEWAY: u64 = NET_SUBNET + 2;
+/// IPv4 address of the name server outside.
+pub const NET_NAME_SERVER: u64 = NET_SUBNET + 3;
+
+/// IPv4 address of virtual machine `number`: its place in the machine description, from 0.
+pub const fn net_address(number: u64) -> u64 {
+    NET_SUBNET + 0x101 + number
+}
+
+/// Its link-level address, in bits 47..0: locally administered, and its IPv4 address in the last four bytes.
+pub const fn net_link_address(number: u64) -> u64 {
+    0x5244 << 32 | net_address(number)
+}
+
 /// Answer of `NetInfo`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +93,8 @@ pub struct NetMessage {
 pub struct NetSlot {
     /// Where the beginning goes, at most one fragment: up to the first page that is mapped, or all.
     pub head: Segment,
-    /// Guest-physical addresses of whole pages for the rest. What was in a page that is used is gone.
+    /// Guest-physical addresses of whole pages for the rest, used in order; all ones behind the last.
+    /// What was in a page that is used is gone.
     pub pages: [u64; NET_PAGES],
     /// Answer: bytes in the head.
     pub head_used: u64,

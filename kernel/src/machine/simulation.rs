@@ -124,29 +124,24 @@ impl<'a> SimulatedGuest<'a> {
     /// The guest reads its memory.
     pub fn load(&self, mut at: GuestPhysical, bytes: &mut [u8]) {
         assert!(!self.unsettled, "the guest goes on with old translations");
-        for byte in bytes {
-            *byte = match &self.pages[at.page().0 as usize] {
-                Some(page) => {
-                    let mut one = [0];
-                    self.memory
-                        .read(page, at.offset_in_page() as usize, &mut one);
-                    one[0]
-                }
-                None => 0,
-            };
-            at.0 += 1;
+        for part in parts_of(at, bytes) {
+            match &self.pages[at.page().0 as usize] {
+                Some(page) => self.memory.read(page, at.offset_in_page() as usize, part),
+                None => part.fill(0),
+            }
+            at.0 += part.len() as u64;
         }
     }
 
     /// The guest writes its memory: a copy-on-write fault where others use the page.
     pub fn store(&mut self, mut at: GuestPhysical, bytes: &[u8]) {
         assert!(!self.unsettled, "the guest goes on with old translations");
-        for byte in bytes {
+        let mut bytes = bytes.to_vec();
+        for part in parts_of(at, &mut bytes) {
             self.own(at.page()).expect("memory for the guest");
             let page = self.pages[at.page().0 as usize].as_ref().unwrap();
-            let offset = at.offset_in_page() as usize;
-            self.memory.write(page, offset, &[*byte]);
-            at.0 += 1;
+            self.memory.write(page, at.offset_in_page() as usize, part);
+            at.0 += part.len() as u64;
         }
     }
 
@@ -169,6 +164,13 @@ impl<'a> SimulatedGuest<'a> {
         *place = Some(new);
         Ok(())
     }
+}
+
+/// The parts of `bytes` that lie within a page each, where they begin at `at`.
+fn parts_of(at: GuestPhysical, bytes: &mut [u8]) -> impl Iterator<Item = &mut [u8]> {
+    let first = bytes.len().min(PAGE - at.offset_in_page() as usize);
+    let (first, rest) = bytes.split_at_mut(first);
+    core::iter::once(first).chain(rest.chunks_mut(PAGE))
 }
 
 impl Drop for SimulatedGuest<'_> {

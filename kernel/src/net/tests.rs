@@ -1,0 +1,8 @@
+//! The subnet between simulated virtual machines.
+
+mod bytes;
+mod harness;
+mod outside;
+mod random;
+mod refusals;
+mod sharing;
