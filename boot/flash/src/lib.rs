@@ -153,6 +153,17 @@ pub struct File {
 /// in which a GPT holds it.
 pub type Guid = [u8; 16];
 
+/// Type of a partition that holds the sectors of a virtual disk:
+/// d15c0d15-6bd2-4a0e-9c5b-3f6d5c1a7e01.
+pub const PARTITION_IMAGE: Guid = [
+    0x15, 0x0d, 0x5c, 0xd1, 0xd2, 0x6b, 0x0e, 0x4a, 0x9c, 0x5b, 0x3f, 0x6d, 0x5c, 0x1a, 0x7e, 0x01,
+];
+/// Type of a partition that holds the log of a virtual machine and a disk:
+/// d15c0d15-6bd2-4a0e-9c5b-3f6d5c1a7e02.
+pub const PARTITION_LOG: Guid = [
+    0x15, 0x0d, 0x5c, 0xd1, 0xd2, 0x6b, 0x0e, 0x4a, 0x9c, 0x5b, 0x3f, 0x6d, 0x5c, 0x1a, 0x7e, 0x02,
+];
+
 /// One virtual disk.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy, Debug)]
 #[repr(C)]

@@ -147,6 +147,7 @@ impl Program {
             memory: MACHINE_MEMORY,
             overcommit: false,
             console: Some(0),
+            disks: Vec::new(),
             vms: vec![Vm {
                 name: VM.to_owned(),
                 guest: Guest::Elf(self.elf(Place::Guest)),
@@ -155,6 +156,8 @@ impl Program {
                 command_line: command_line.to_owned(),
                 initrd: None,
                 autostart: true,
+                disks: Vec::new(),
+                net: false,
             }],
         };
         let (description, payload) = machine.encode()?;

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::run::network::Forward;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -25,7 +26,7 @@ pub enum Action {
     /// Build the monitor and the guests.
     #[command(after_help = "Example:\n  cargo xtask build monitor")]
     Build(BuildArgs),
-    /// Write the flash image, and the payload with the guests beside it.
+    /// Write the flash image, and beside it the payload with the guests and the real disk.
     #[command(after_help = FLASH_EXAMPLE)]
     Flash(FlashArgs),
     /// Boot a machine: two Linux virtual machines unless --machine says otherwise.
@@ -62,8 +63,12 @@ const RUN_EXAMPLES: &str = "\
 At the monitor's prompt, `help` lists its commands and `poweroff` ends the run.
 Input from a pipe is kept until the guests' shells are ready, and its end does not end the run.
 
+What virtual machines write to disks that keep it stays in target/disk from one run to the next, until the
+description's disks or an image of theirs change.
+
 Examples:
   cargo xtask run
+  cargo xtask run --forward 8080:alpha:80
   cargo xtask run --machine ci/machines/eight.toml --events events.jsonl
   printf 'vm list\\npoweroff\\n' | cargo xtask run
   cargo xtask run -- -d guest_errors -D qemu.log";
@@ -117,9 +122,12 @@ pub struct FlashArgs {
     /// The machine description, a TOML file.
     #[arg(long, value_name = "FILE")]
     pub machine: Option<PathBuf>,
-    /// Where the image goes; the payload goes to FILE.payload.
+    /// Where the image goes; the payload goes to FILE.payload, the real disk to FILE.disk.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Make the real disk anew, and put the one that is there aside.
+    #[arg(long)]
+    pub fresh_disk: bool,
 }
 
 /// Arguments of `run`.
@@ -128,12 +136,19 @@ pub struct RunArgs {
     /// The machine description, a TOML file.
     #[arg(long, value_name = "FILE", conflicts_with = "image")]
     pub machine: Option<PathBuf>,
-    /// Boot this flash image (and FILE.payload) instead of building one.
+    /// Boot this flash image (with FILE.payload and FILE.disk) instead of building one.
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
     /// Where the monitor's events go, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    /// Let a TCP port of this computer (on 127.0.0.1) lead to a port of a virtual machine that has
+    /// net = true. May be given several times.
+    #[arg(long, value_name = "HOSTPORT:VM:PORT")]
+    pub forward: Vec<Forward>,
+    /// Make the real disk anew, and put the one of the last run aside.
+    #[arg(long, conflicts_with = "image")]
+    pub fresh_disk: bool,
     /// Further arguments for QEMU.
     #[arg(last = true, value_name = "ARGS")]
     pub qemu: Vec<String>,

@@ -87,8 +87,23 @@ pub struct Hardware {
     pub memory: u64,
     /// Where the payload goes, if there is one.
     pub payload_address: Option<u64>,
-    /// Names of the virtual machines started at boot, and whether each runs Linux.
-    pub started: Vec<(String, bool)>,
+    /// Whether virtual machines can have disks, which are on a real one.
+    pub disk: bool,
+    /// The virtual machines, in order.
+    pub vms: Vec<VmFacts>,
+}
+
+/// What a run has to know of a virtual machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VmFacts {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs Linux.
+    pub linux: bool,
+    /// Whether it is started at boot.
+    pub started: bool,
+    /// Whether it is on the virtual subnet.
+    pub net: bool,
 }
 
 impl Hardware {
@@ -97,7 +112,8 @@ impl Hardware {
         cpus: 2,
         memory: 1 << 30,
         payload_address: None,
-        started: Vec::new(),
+        disk: false,
+        vms: Vec::new(),
     };
 
     /// Reads the facts from an image, which may hold anything.
@@ -118,20 +134,21 @@ impl Hardware {
         if !crate::description::MEMORY.contains(&memory) || !memory.is_multiple_of(1 << 20) {
             return None;
         }
-        let started = view
-            .vms
-            .iter()
-            .filter(|vm| vm.autostart.get() == 1)
-            .map(|vm| {
-                let kernel = view.files.get(vm.kernel.get() as usize);
-                let linux = kernel.is_some_and(|file| disco_flash::text(&file.name) == "linux");
-                (disco_flash::text(&vm.name).to_owned(), linux)
-            });
+        let vms = view.vms.iter().map(|vm| {
+            let kernel = view.files.get(vm.kernel.get() as usize);
+            VmFacts {
+                name: disco_flash::text(&vm.name).to_owned(),
+                linux: kernel.is_some_and(|file| disco_flash::text(&file.name) == "linux"),
+                started: vm.autostart.get() == 1,
+                net: vm.net.get() == 1,
+            }
+        });
         Some(Self {
             cpus: machine.cpus.get(),
             memory,
             payload_address: Some(machine.payload_address.get()).filter(|&address| address != 0),
-            started: started.collect(),
+            disk: !view.disks.is_empty(),
+            vms: vms.collect(),
         })
     }
 }

@@ -8,6 +8,7 @@ mod children;
 mod cli;
 mod conformance;
 mod description;
+mod disk;
 mod doctor;
 mod flash;
 mod fuzz;
@@ -24,6 +25,7 @@ use build::{guests, linux, monitor};
 use clap::Parser;
 use cli::{Action, BuildArgs, Cli, FlashArgs, RunArgs};
 use description::Machine;
+use disk::{DiskFile, Keep};
 use setup::{Installer, Need};
 use std::process::ExitCode;
 
@@ -92,7 +94,7 @@ fn build(args: &BuildArgs, installer: &Installer) -> Result<()> {
 fn needs_of(machine: &Machine) -> Vec<Need> {
     let mut needs = vec![Need::Emulator];
     needs.extend(Need::MONITOR);
-    if machine.has_linux() {
+    if machine.builds_linux() {
         needs.extend(Need::LINUX);
     }
     needs
@@ -104,21 +106,40 @@ fn write_flash(args: FlashArgs, installer: &Installer) -> Result<()> {
     let output = args
         .output
         .unwrap_or_else(|| paths::target().join("disco.flash"));
-    run::build_flash(&machine, &toolchain, &output)?;
+    let disk = disk::path_beside(&output);
+    run::build(&machine, &toolchain, &output, &disk, keep(args.fresh_disk))?;
     println!("{}", paths::shown(&output));
     Ok(())
 }
 
+fn keep(fresh: bool) -> Keep {
+    if fresh {
+        Keep::Never
+    } else {
+        Keep::IfSame
+    }
+}
+
 fn run(args: RunArgs, installer: &Installer) -> Result<()> {
+    let wishes = run::Wishes {
+        events: args.events,
+        forwards: args.forward,
+        extra: args.qemu,
+    };
     if let Some(image) = args.image {
         installer.prepare(&[Need::Emulator])?;
-        return run::run(&image, args.events, args.qemu);
+        let disk = Some(disk::path_beside(&image)).filter(|disk| disk.is_file());
+        let disk = disk.map(|disk| DiskFile::lock(&disk)).transpose()?;
+        return run::run(&image, disk.as_ref(), wishes);
     }
     let machine = Machine::load(args.machine.as_deref())?;
+    run::check_forwards(&machine, &wishes.forwards)?;
     let toolchain = installer.provide(&needs_of(&machine))?;
     let image = run::OwnImage::new();
-    run::build_flash(&machine, &toolchain, image.path())?;
-    run::run(image.path(), args.events, args.qemu)
+    let disk = run::disk_path(args.machine.as_deref());
+    let keep = keep(args.fresh_disk);
+    let disk = run::build(&machine, &toolchain, image.path(), &disk, keep)?;
+    run::run(image.path(), disk.as_ref(), wishes)
 }
 
 fn sizes(installer: &Installer) -> Result<()> {

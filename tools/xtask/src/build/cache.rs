@@ -38,14 +38,18 @@ impl Key {
         if !path.exists() {
             return Ok(self.text("missing"));
         }
-        let content = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut key = self.text("file");
-        key.0.update((content.len() as u64).to_be_bytes());
-        key.0.update(content);
+        let mut read = || -> std::io::Result<()> {
+            let mut file = File::open(path)?;
+            key.0.update(file.metadata()?.len().to_be_bytes());
+            std::io::copy(&mut file, &mut key.0).map(drop)
+        };
+        read().with_context(|| format!("cannot read {}", path.display()))?;
         Ok(key)
     }
 
-    fn hex(self) -> String {
+    /// The key as text.
+    pub fn hex(self) -> String {
         self.0
             .finalize()
             .iter()

@@ -1,7 +1,8 @@
 //! Guests: which there are, how they are built, and where their files are then.
 
+use super::images::BuiltImage;
 use super::monitor;
-use crate::description::{Guest, Machine};
+use crate::description::{Guest, Machine, Root};
 use crate::payload::{loadable_part, Payload};
 use crate::setup::toolchain::Toolchain;
 use crate::{paths, process};
@@ -39,7 +40,7 @@ pub fn build_tests(toolchain: &Toolchain) -> Result<()> {
     process::run_step("test guests: compile", "test-guests", &mut command)
 }
 
-/// Builds the guests that a machine needs.
+/// Builds the guests and the images on disks that a machine needs.
 pub fn build_for(machine: &Machine, toolchain: &Toolchain) -> Result<()> {
     if machine.has_test_guest() {
         build_tests(toolchain)?;
@@ -47,14 +48,19 @@ pub fn build_for(machine: &Machine, toolchain: &Toolchain) -> Result<()> {
     if machine.has_linux() {
         super::linux::build_guest()?;
     }
-    Ok(())
+    machine
+        .built_images()
+        .into_iter()
+        .try_for_each(BuiltImage::build)
 }
 
 /// The command line that a guest gets in any case.
-pub fn own_command_line(guest: &Guest) -> &'static str {
-    match guest {
-        Guest::Linux => super::linux::COMMAND_LINE,
-        Guest::Test(_) | Guest::Elf(_) => "",
+pub fn own_command_line(guest: &Guest, root: Root) -> &'static str {
+    match (guest, root) {
+        (Guest::Linux, Root::Ramdisk) => super::linux::COMMAND_LINE,
+        (Guest::Linux, Root::Disk) => super::linux::DISK_COMMAND_LINE,
+        (Guest::Linux, Root::ReadOnlyDisk) => super::linux::READ_ONLY_DISK_COMMAND_LINE,
+        (Guest::Test(_) | Guest::Elf(_), _) => "",
     }
 }
 
@@ -71,11 +77,18 @@ pub fn kernel(guest: &Guest, payload: &mut Payload) -> Result<u32> {
 }
 
 /// Puts a guest's initial ramdisk into the payload, if it has one, and returns its index.
-pub fn initrd(guest: &Guest, given: Option<&Path>, payload: &mut Payload) -> Result<Option<u32>> {
-    let (name, path) = match (given, guest) {
-        (Some(path), _) => (path.display().to_string(), path.to_path_buf()),
-        (None, Guest::Linux) => ("initramfs".to_owned(), super::linux::initramfs_path()),
-        (None, _) => return Ok(None),
+pub fn initrd(
+    guest: &Guest,
+    given: Option<&Path>,
+    root: Root,
+    payload: &mut Payload,
+) -> Result<Option<u32>> {
+    let (name, path) = match (given, guest, root) {
+        (Some(path), _, _) => (path.display().to_string(), path.to_path_buf()),
+        (None, Guest::Linux, Root::Ramdisk) => {
+            ("initramfs".to_owned(), super::linux::initramfs_path())
+        }
+        (None, _, _) => return Ok(None),
     };
     let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     payload.add(&name, &content).map(Some)

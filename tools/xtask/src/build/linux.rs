@@ -12,8 +12,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-/// Every Linux guest's own command line.
+/// The own command line of a Linux guest with a ramdisk.
 pub const COMMAND_LINE: &str = "rdinit=/init";
+/// That of one with its root file system on its first disk.
+pub const DISK_COMMAND_LINE: &str = "root=/dev/vda rw";
+/// The same, if the disk takes no writes.
+pub const READ_ONLY_DISK_COMMAND_LINE: &str = "root=/dev/vda ro";
 /// The cross compiler.
 const COMPILER: &str = "mipsisa64r6-linux-gnuabi64-gcc";
 
@@ -30,6 +34,11 @@ pub fn native_kernel_path() -> PathBuf {
 /// The user land.
 pub fn initramfs_path() -> PathBuf {
     ready_folder().join("initramfs")
+}
+
+/// The image of a root disk.
+pub fn root_path() -> PathBuf {
+    ready_folder().join("linux-root")
 }
 
 /// The user land with the conformance program.
@@ -82,18 +91,24 @@ pub fn build_conformance() -> Result<()> {
     provide(&initramfs, &conformance_path())
 }
 
+/// Builds the image of a root disk.
+pub fn build_root() -> Result<()> {
+    let program = build_busybox()?;
+    let key = linux_key("root", &["initramfs", "root"])?.tree(&program)?;
+    let root = cache::folder("root", key, |folder| {
+        let environment = [("LINUX_TARBALL", &linux_source()?), ("BUSYBOX", &program)];
+        build("root", folder, &environment)
+    })?;
+    provide(&root.join("root.ext4"), &root_path())
+}
+
 fn build_initramfs() -> Result<PathBuf> {
     initramfs_with(None)
 }
 
 /// The user land: busybox, and another program if one is given.
 fn initramfs_with(conformance: Option<&Path>) -> Result<PathBuf> {
-    let source = source::busybox().context("busybox's source is missing")?;
-    let busybox_key = key("busybox", &["busybox.config"])?.tree(&source)?;
-    let busybox = cache::folder("busybox", busybox_key.clone(), |folder| {
-        build("busybox", folder, &[("BUSYBOX_TARBALL", &source)])
-    })?;
-    let program = busybox.join("busybox");
+    let program = build_busybox()?;
     let mut key = linux_key("initramfs", &["initramfs"])?.tree(&program)?;
     if let Some(conformance) = conformance {
         key = key.tree(conformance)?;
@@ -108,6 +123,16 @@ fn initramfs_with(conformance: Option<&Path>) -> Result<PathBuf> {
         build("initramfs", folder, &environment)
     })?;
     Ok(initramfs.join("initramfs.cpio"))
+}
+
+/// The program busybox.
+fn build_busybox() -> Result<PathBuf> {
+    let source = source::busybox().context("busybox's source is missing")?;
+    let key = key("busybox", &["busybox.config"])?.tree(&source)?;
+    let folder = cache::folder("busybox", key, |folder| {
+        build("busybox", folder, &[("BUSYBOX_TARBALL", &source)])
+    })?;
+    Ok(folder.join("busybox"))
 }
 
 fn linux_source() -> Result<PathBuf> {

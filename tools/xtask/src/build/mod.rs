@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod guests;
+pub mod images;
 pub mod linux;
 pub mod mips_linux;
 pub mod monitor;

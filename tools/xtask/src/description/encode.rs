@@ -1,10 +1,12 @@
 //! The description as it travels in the flash.
 
-use super::{Machine, Vm, VM_MEMORY_STEP};
+use super::{Disk, Machine, Root, Vm, VM_MEMORY_STEP};
 use crate::build::guests;
+use crate::disk::{log_guid, partition_guid};
 use crate::payload::{fixed_text, Payload};
 use anyhow::{ensure, Result};
-use disco_flash::{Description, DESCRIPTION_MAGIC, NONE, RAM_BASE};
+use disco_abi::DiskMode;
+use disco_flash::{Description, Mount, DESCRIPTION_MAGIC, NONE, RAM_BASE};
 use zerocopy::IntoBytes;
 
 /// Where a payload of `length` bytes lies in a machine's RAM: at its end.
@@ -23,8 +25,10 @@ impl Machine {
         let mut payload = Payload::default();
         let mut vms = Vec::new();
         for vm in &self.vms {
-            vms.push(vm.encode(&mut payload)?);
+            vms.push(vm.encode(self.root_of(vm), &mut payload)?);
         }
+        let disks: Vec<_> = self.disks.iter().map(Disk::encode).collect();
+        let mounts = self.mounts()?;
         let length = payload.bytes.len() as u64;
         let available = super::check::available(self.memory, self.nodes, length);
         let together: u64 = self.vms.iter().map(|vm| vm.memory).sum();
@@ -47,21 +51,55 @@ impl Machine {
             file_count: u32::try_from(payload.files.len())?.into(),
             payload_address: payload_address(self.memory, length).into(),
             payload_len: length.into(),
-            disk_count: 0.into(),
-            mount_count: 0.into(),
+            disk_count: u32::try_from(disks.len())?.into(),
+            mount_count: u32::try_from(mounts.len())?.into(),
         };
         let mut bytes = machine.as_bytes().to_vec();
         bytes.extend_from_slice(vms.as_bytes());
         bytes.extend_from_slice(payload.files.as_bytes());
+        bytes.extend_from_slice(disks.as_bytes());
+        bytes.extend_from_slice(mounts.as_bytes());
         Ok((bytes, payload))
+    }
+
+    /// Which virtual machine has which disk.
+    fn mounts(&self) -> Result<Vec<Mount>> {
+        let mut mounts = Vec::new();
+        for (number, vm) in self.vms.iter().enumerate() {
+            for &index in &vm.disks {
+                let disk = &self.disks[index];
+                let log = match disk.mode {
+                    DiskMode::CowPersistent => log_guid(&disk.name, &vm.name),
+                    _ => [0; 16],
+                };
+                mounts.push(Mount {
+                    vm: u32::try_from(number)?.into(),
+                    disk: u32::try_from(index)?.into(),
+                    log,
+                });
+            }
+        }
+        Ok(mounts)
+    }
+}
+
+impl Disk {
+    fn encode(&self) -> disco_flash::Disk {
+        disco_flash::Disk {
+            name: fixed_text(&self.name),
+            partition: partition_guid(&self.name),
+            mode: (self.mode as u32).into(),
+            reserved: 0.into(),
+            private: self.private.into(),
+        }
     }
 }
 
 impl Vm {
-    fn encode(&self, payload: &mut Payload) -> Result<disco_flash::Vm> {
+    fn encode(&self, root: Root, payload: &mut Payload) -> Result<disco_flash::Vm> {
         let kernel = guests::kernel(&self.guest, payload)?;
-        let initrd = guests::initrd(&self.guest, self.initrd.as_deref(), payload)?;
-        let own = guests::own_command_line(&self.guest);
+        let initrd = guests::initrd(&self.guest, self.initrd.as_deref(), root, payload)?;
+        let own = guests::own_command_line(&self.guest, root);
         let command_line = format!("{own} {}", self.command_line);
         Ok(disco_flash::Vm {
             name: fixed_text(&self.name),
@@ -70,7 +108,7 @@ impl Vm {
             kernel: kernel.into(),
             initrd: initrd.unwrap_or(NONE).into(),
             autostart: u32::from(self.autostart).into(),
-            net: 0.into(),
+            net: u32::from(self.net).into(),
             reserved: 0.into(),
             command_line: fixed_text(command_line.trim()),
         })

@@ -11,6 +11,9 @@ mod tests;
 
 pub use error::Wrong;
 
+use crate::build::images::BuiltImage;
+use disco_abi::{DiskMode, PAGE_SIZE};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +21,8 @@ use std::path::{Path, PathBuf};
 pub const MEMORY: RangeInclusive<u64> = 64 << 20..=2 << 30;
 /// Guest memory comes in pieces of this many bytes.
 pub const VM_MEMORY_STEP: u64 = 2 << 20;
+/// Disks, and logs of theirs, have a multiple of this many bytes: a page.
+pub const DISK_STEP: u64 = PAGE_SIZE;
 /// What runs without `--machine`.
 const DEFAULT: &str = include_str!("default.toml");
 
@@ -34,8 +39,36 @@ pub struct Machine {
     pub overcommit: bool,
     /// Index of the virtual machine whose console is attached at boot.
     pub console: Option<usize>,
+    /// The virtual disks.
+    pub disks: Vec<Disk>,
     /// The virtual machines.
     pub vms: Vec<Vm>,
+}
+
+/// A virtual disk.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// Its name, unique among disks.
+    pub name: String,
+    /// What becomes of writes to it.
+    pub mode: DiskMode,
+    /// What is on it at first; nothing but zeros without one.
+    pub image: Option<Image>,
+    /// Its bytes, a multiple of [`DISK_STEP`]; as many as the image needs if it is not said.
+    pub size: Option<u64>,
+    /// Most bytes of machine memory for what one virtual machine has written to it.
+    pub private: u64,
+    /// Bytes of the log of each virtual machine, if its writes are logged.
+    pub log: u64,
+}
+
+/// What is on a disk at first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Image {
+    /// One that xtask builds.
+    Built(BuiltImage),
+    /// A file that was there before.
+    File(PathBuf),
 }
 
 /// A virtual machine.
@@ -55,6 +88,33 @@ pub struct Vm {
     pub initrd: Option<PathBuf>,
     /// Whether it is started at boot.
     pub autostart: bool,
+    /// Its disks, as indices of [`Machine::disks`], in the order in which it counts them.
+    pub disks: Vec<usize>,
+    /// Whether it is on the virtual subnet.
+    pub net: bool,
+}
+
+/// Where Linux finds its root file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// In the initial ramdisk.
+    Ramdisk,
+    /// On its first disk.
+    Disk,
+    /// The same, which takes no writes.
+    ReadOnlyDisk,
+}
+
+/// Where a Linux with these disks of `all` finds its root file system: on the first, if that has an
+/// image and no ramdisk was given.
+fn root_of(all: &[Disk], own: &[usize], ramdisk: bool) -> Root {
+    match own.first().map(|&index| &all[index]) {
+        Some(disk) if !ramdisk && disk.image.is_some() => match disk.mode {
+            DiskMode::ReadOnly => Root::ReadOnlyDisk,
+            _ => Root::Disk,
+        },
+        _ => Root::Ramdisk,
+    }
 }
 
 /// What runs in a virtual machine.
@@ -87,9 +147,28 @@ impl Machine {
         check::check(raw, file, folder, text)
     }
 
+    /// Where this virtual machine's Linux finds its root file system.
+    pub fn root_of(&self, vm: &Vm) -> Root {
+        root_of(&self.disks, &vm.disks, vm.initrd.is_some())
+    }
+
     /// Whether a virtual machine runs Linux.
     pub fn has_linux(&self) -> bool {
         self.vms.iter().any(|vm| vm.guest == Guest::Linux)
+    }
+
+    /// Whether Linux or a part of it has to be built.
+    pub fn builds_linux(&self) -> bool {
+        self.has_linux() || !self.built_images().is_empty()
+    }
+
+    /// The images on disks that xtask builds, each once.
+    pub fn built_images(&self) -> BTreeSet<BuiltImage> {
+        let images = self.disks.iter().filter_map(|disk| match &disk.image {
+            Some(Image::Built(image)) => Some(*image),
+            _ => None,
+        });
+        images.collect()
     }
 
     /// Whether a virtual machine runs a test guest.

@@ -11,6 +11,8 @@ pub struct RawMachine {
     #[serde(default)]
     pub hardware: RawHardware,
     #[serde(default)]
+    pub disk: Vec<Spanned<RawDisk>>,
+    #[serde(default)]
     pub vm: Vec<Spanned<RawVm>>,
 }
 
@@ -37,6 +39,22 @@ pub struct RawVm {
     pub cmdline: Option<Spanned<String>>,
     pub initrd: Option<Spanned<String>>,
     pub autostart: Option<bool>,
+    #[serde(default)]
+    pub disks: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub net: bool,
+}
+
+/// A table `[[disk]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawDisk {
+    pub name: Spanned<String>,
+    pub mode: Spanned<String>,
+    pub image: Option<Spanned<String>>,
+    pub size: Option<Spanned<String>>,
+    pub private: Option<Spanned<String>>,
+    pub log: Option<Spanned<String>>,
 }
 
 /// Reads the file; what is no TOML, has an unknown key or a value of the wrong kind is an error.

@@ -1,6 +1,7 @@
 //! What is read, what is refused, and where the error is said to be.
 
-use super::{Guest, Machine};
+use super::{Guest, Machine, Root};
+use disco_abi::DiskMode;
 use std::path::Path;
 
 fn parse(text: &str) -> Result<Machine, String> {
@@ -104,6 +105,158 @@ fn no_more_virtual_machines_than_the_flash_describes() {
     let hardware = "[hardware]\novercommit = true\n";
     assert!(parse(&format!("{hardware}{}", vms(64))).is_ok());
     assert!(wrong(&format!("{hardware}{}", vms(65))).contains("too many"));
+}
+
+/// Disks of every mode, and who has them.
+const DISKS: &str = r#"
+[[disk]]
+name = "root"
+image = "linux-root"
+mode = "cow"
+
+[[disk]]
+name = "home"
+size = "64M"
+mode = "cow-persistent"
+private = "16M"
+log = "32M"
+
+[[disk]]
+name = "data"
+size = "1G"
+mode = "exclusive"
+
+[[vm]]
+name = "a"
+guest = "linux"
+disks = ["root", "home"]
+net = true
+
+[[vm]]
+name = "b"
+guest = "linux"
+disks = ["data", "root"]
+"#;
+
+#[test]
+fn disks_are_read() {
+    let machine = parse(DISKS).unwrap();
+    let disks: Vec<_> = machine
+        .disks
+        .iter()
+        .map(|disk| (&*disk.name, disk.mode, disk.size, disk.private, disk.log))
+        .collect();
+    const M: u64 = 1 << 20;
+    assert_eq!(
+        disks,
+        [
+            ("root", DiskMode::Cow, None, 32 * M, 0),
+            (
+                "home",
+                DiskMode::CowPersistent,
+                Some(64 * M),
+                16 * M,
+                32 * M
+            ),
+            ("data", DiskMode::Exclusive, Some(1024 * M), 0, 0),
+        ]
+    );
+    assert_eq!(machine.vms[0].disks, [0, 1]);
+    assert_eq!(machine.vms[1].disks, [2, 0]);
+    assert!(machine.vms[0].net && !machine.vms[1].net);
+    assert!(machine.builds_linux());
+}
+
+#[test]
+fn linux_has_its_root_on_a_first_disk_with_an_image() {
+    let root = |text: &str| {
+        let machine = parse(text).unwrap();
+        machine.root_of(&machine.vms[0])
+    };
+    let disk =
+        |mode| format!("[[disk]]\nname = \"d\"\nimage = \"linux-root\"\nmode = \"{mode}\"\n");
+    let vm = "[[vm]]\nname = \"a\"\nguest = \"linux\"\ndisks = [\"d\"]\n";
+    assert_eq!(root(&format!("{}{vm}", disk("shared"))), Root::Disk);
+    assert_eq!(
+        root(&format!("{}{vm}", disk("read-only"))),
+        Root::ReadOnlyDisk
+    );
+    let empty = "[[disk]]\nname = \"d\"\nsize = \"1M\"\nmode = \"cow\"\n";
+    assert_eq!(root(&format!("{empty}{vm}")), Root::Ramdisk);
+    assert_eq!(
+        root("[[vm]]\nname = \"a\"\nguest = \"linux\"\n"),
+        Root::Ramdisk
+    );
+}
+
+#[test]
+fn disks_that_make_no_sense_are_refused_at_their_place() {
+    let disk = |keys: &str| format!("[[disk]]\nname = \"d\"\n{keys}");
+    for (keys, place, why) in [
+        ("mode = \"cow\"", "1:1", "needs an image, or a size"),
+        ("mode = \"cow\"\nsize = \"17K\"", "4:8", "a multiple of 16K"),
+        ("mode = \"cow\"\nsize = \"0M\"", "4:8", "16K to 64G"),
+        ("mode = \"cow\"\nsize = \"65G\"", "4:8", "16K to 64G"),
+        (
+            "mode = \"raw\"\nsize = \"1M\"",
+            "3:8",
+            "one of cow, cow-persistent,",
+        ),
+        (
+            "mode = \"cow\"\nsize = \"1M\"\nlog = \"1M\"",
+            "5:7",
+            "only writes to a `cow-persistent` disk are logged",
+        ),
+        (
+            "mode = \"shared\"\nsize = \"1M\"\nprivate = \"1M\"",
+            "5:11",
+            "has no `private`",
+        ),
+        (
+            "mode = \"cow-persistent\"\nsize = \"1M\"\nlog = \"16K\"",
+            "5:7",
+            "1M to 64G",
+        ),
+        (
+            "mode = \"cow\"\nimage = \"windows\"",
+            "4:9",
+            "there is no image `windows`",
+        ),
+        (
+            "mode = \"cow\"\nimage = \"./windows\"",
+            "4:9",
+            "No such file",
+        ),
+    ] {
+        let error = wrong(&disk(keys));
+        assert!(error.starts_with(&format!("m.toml:{place}: ")), "{error}");
+        assert!(error.contains(why), "{error}");
+    }
+    let twice = format!("{0}{0}", disk("mode = \"cow\"\nsize = \"1M\"\n"));
+    assert!(wrong(&twice).contains("each needs its own name"));
+    let vm = |disks| {
+        let vm = format!("[[vm]]\nname = \"a\"\nguest = \"linux\"\ndisks = [{disks}]\n");
+        format!("{}{vm}", disk("mode = \"cow\"\nsize = \"1M\"\n"))
+    };
+    assert!(wrong(&vm("\"d\", \"e\"")).contains("there is no disk `e`, only: d"));
+    assert!(wrong(&vm("\"d\", \"d\"")).contains("stands here twice"));
+}
+
+#[test]
+fn no_more_partitions_than_the_real_disk_has() {
+    let disk = |i| format!("[[disk]]\nname = \"d{i}\"\nsize = \"1M\"\nmode = \"cow-persistent\"\n");
+    let names: Vec<_> = (0..8).map(|i| format!("\"d{i}\"")).collect();
+    let vm = |i| {
+        let names = names.join(", ");
+        format!("[[vm]]\nname = \"v{i}\"\nguest = \"linux\"\nmemory = \"32M\"\ndisks = [{names}]\n")
+    };
+    let machine = |vms| {
+        let disks: String = (0..8).map(disk).collect();
+        let vms: String = (0..vms).map(vm).collect();
+        format!("[hardware]\novercommit = true\n{disks}{vms}")
+    };
+    assert!(parse(&machine(15)).is_ok());
+    assert!(wrong(&machine(16)).contains("136 partitions"));
 }
 
 proptest::proptest! {

@@ -146,6 +146,8 @@ fn machine(executor: &Executor) -> Machine {
         command_line: command_line.to_owned(),
         initrd: None,
         autostart: true,
+        disks: Vec::new(),
+        net: false,
     };
     Machine {
         cpus: 2,
@@ -153,6 +155,7 @@ fn machine(executor: &Executor) -> Machine {
         memory: MACHINE_MEMORY,
         overcommit: false,
         console: None,
+        disks: Vec::new(),
         vms: vec![
             vm("programs", MEMORY, ""),
             vm("witness", WITNESS_MEMORY, "role=witness"),

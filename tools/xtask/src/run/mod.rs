@@ -1,20 +1,26 @@
 //! Runs the machine for a person or a pipe.
 
+pub mod drive;
 pub mod events;
 pub mod feed;
 pub mod native;
+pub mod network;
 pub mod qemu;
 pub mod session;
 
+use crate::build::cache::Key;
 use crate::build::{guests, monitor};
 use crate::children::Guarded;
 use crate::description::Machine;
+use crate::disk::{DiskFile, Keep, Layout};
 use crate::flash::{Flash, Hardware};
 use crate::paths;
 use crate::setup::toolchain::Toolchain;
 use anyhow::{bail, Context, Result};
+use drive::Drive;
 use events::Events;
 use feed::Feed;
+use network::Forward;
 use qemu::Board;
 use rustix::termios::{tcgetattr, tcsetattr, OptionalActions, Termios};
 use std::fs;
@@ -25,12 +31,41 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Builds what a machine needs and writes its flash image to `output`.
-pub fn build_flash(machine: &Machine, toolchain: &Toolchain, output: &Path) -> Result<()> {
+/// Builds what a machine needs, writes its flash image to `output`, and provides its real disk at
+/// `disk`, if it has one.
+pub fn build(
+    machine: &Machine,
+    toolchain: &Toolchain,
+    output: &Path,
+    disk: &Path,
+    keep: Keep,
+) -> Result<Option<DiskFile>> {
     let monitor = monitor::Image::build(toolchain)?;
     guests::build_for(machine, toolchain)?;
     let (description, payload) = machine.encode()?;
-    Flash::assemble(&monitor, &description, payload.bytes)?.write(output)
+    Flash::assemble(&monitor, &description, payload.bytes)?.write(output)?;
+    Layout::of(machine)?
+        .map(|layout| DiskFile::provide(&layout, disk, keep))
+        .transpose()
+}
+
+/// Checks forwards before anything is built.
+pub fn check_forwards(machine: &Machine, forwards: &[Forward]) -> Result<()> {
+    let vms = machine.vms.iter().map(|vm| (&*vm.name, vm.net));
+    network::check(&vms.collect::<Vec<_>>(), forwards)
+}
+
+/// Where the real disk of a machine stays from one run to the next.
+pub fn disk_path(machine: Option<&Path>) -> PathBuf {
+    let folder = paths::target().join("disk");
+    let Some(file) = machine else {
+        return folder.join("default.disk");
+    };
+    // Descriptions of one name in different folders are different machines.
+    let place = file.canonicalize().unwrap_or_else(|_| file.to_path_buf());
+    let hash = Key::new("machine").text(&place.to_string_lossy()).hex();
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    folder.join(format!("{name}-{}.disk", &hash[..8]))
 }
 
 /// A flash image made for one run and removed after it.
@@ -55,14 +90,34 @@ impl Drop for OwnImage {
     }
 }
 
+/// What a person wants of a run.
+pub struct Wishes {
+    /// Where the events go.
+    pub events: Option<PathBuf>,
+    /// Ports that lead to virtual machines.
+    pub forwards: Vec<Forward>,
+    /// Further arguments for QEMU.
+    pub extra: Vec<String>,
+}
+
 /// Runs the image at `flash` until the machine is off; its end decides about success.
-pub fn run(flash: &Path, events: Option<PathBuf>, extra: Vec<String>) -> Result<()> {
-    let kept = events.is_some();
-    let events = events
+pub fn run(flash: &Path, disk: Option<&DiskFile>, wishes: Wishes) -> Result<()> {
+    let kept = wishes.events.is_some();
+    let events = wishes
+        .events
         .unwrap_or_else(|| paths::target().join(format!("run-{}.events", std::process::id())));
     fs::create_dir_all(paths::target())?;
     fs::write(&events, "").with_context(|| format!("cannot write {}", events.display()))?;
-    let board = Board::of_image(flash, events.clone(), extra)?;
+    let mut board = Board::of_image(flash, events.clone(), wishes.extra)?;
+    board.forward(&wishes.forwards)?;
+    match disk {
+        Some(disk) => board.disk = Some(Drive::File(disk.path().to_path_buf())),
+        None if board.hardware.disk => eprintln!(
+            "xtask: {} is missing: the machine has no disks",
+            paths::shown(&crate::disk::path_beside(flash))
+        ),
+        None => {}
+    }
     let mut follow = Events::follow(events.clone());
     let status = if std::io::stdin().is_terminal() {
         run_on_terminal(&board)
@@ -166,11 +221,15 @@ pub fn is_ready(hardware: &Hardware, events: &Events) -> bool {
         return true;
     }
     events.find("boot", None).is_some()
-        && hardware.started.iter().all(|(name, linux)| {
-            let kind = if *linux { "shell_ready" } else { "vm_started" };
+        && hardware.vms.iter().filter(|vm| vm.started).all(|vm| {
+            let kind = if vm.linux {
+                "shell_ready"
+            } else {
+                "vm_started"
+            };
             events
-                .find(kind, Some(name))
-                .or_else(|| events.find("vm_stopped", Some(name)))
+                .find(kind, Some(&vm.name))
+                .or_else(|| events.find("vm_stopped", Some(&vm.name)))
                 .is_some()
         })
 }

@@ -1,5 +1,7 @@
 //! The command line of QEMU's Malta board with our flash.
 
+use super::drive::Drive;
+use super::network::{self, Forward};
 use crate::flash::Hardware;
 use anyhow::{Context, Result};
 use std::fs;
@@ -19,6 +21,10 @@ pub struct Board {
     pub payload: Option<PathBuf>,
     /// The file that takes the monitor's events.
     pub events: PathBuf,
+    /// The real disk, if there is one.
+    pub disk: Option<Drive>,
+    /// Arguments for the network card.
+    network: Vec<String>,
     /// Further arguments.
     pub extra: Vec<String>,
 }
@@ -41,12 +47,20 @@ impl Board {
             there
         });
         Ok(Self {
+            disk: None,
+            network: network::arguments(&hardware, &[])?,
             hardware,
             flash: flash.to_path_buf(),
             payload,
             events,
             extra,
         })
+    }
+
+    /// Makes ports of this computer lead to virtual machines.
+    pub fn forward(&mut self, forwards: &[Forward]) -> Result<()> {
+        self.network = network::arguments(&self.hardware, forwards)?;
+        Ok(())
     }
 
     /// QEMU with its console on standard input and output.
@@ -79,12 +93,15 @@ impl Board {
                 .arg("-device")
                 .arg(format!("loader,file={file},addr={address:#x},force-raw=on"));
         }
-        command.args(&self.extra);
+        if let Some(disk) = &self.disk {
+            command.args(disk.arguments());
+        }
+        command.args(&self.network).args(&self.extra);
         command
     }
 }
 
 /// A path inside one of QEMU's option lists, where a comma is doubled.
-fn option_path(path: &Path) -> String {
+pub fn option_path(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }

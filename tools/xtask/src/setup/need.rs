@@ -10,6 +10,11 @@ use std::process::Command;
 /// Where the cross C library lies.
 const CROSS_ROOT: &str = "/usr/mipsisa64r6-linux-gnuabi64";
 
+/// Makes an ext4 file system. In a folder that is not in everybody's PATH.
+const MAKE_FILE_SYSTEM: &str = "/usr/sbin/mke2fs";
+/// Checks one.
+pub const CHECK_FILE_SYSTEM: &str = "/usr/sbin/e2fsck";
+
 /// Something a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -27,6 +32,8 @@ pub enum Need {
     CrossLibrary,
     /// What Linux's and busybox's builds use on the host.
     BuildTools,
+    /// What makes and checks file systems.
+    FileSystemTools,
     /// The distribution's source of Linux.
     LinuxSource,
     /// The distribution's source of busybox.
@@ -48,6 +55,7 @@ impl Need {
         Self::CrossCompiler,
         Self::CrossLibrary,
         Self::BuildTools,
+        Self::FileSystemTools,
         Self::LinuxSource,
         Self::BusyboxSource,
     ];
@@ -65,6 +73,7 @@ impl Need {
         Self::CrossCompiler,
         Self::CrossLibrary,
         Self::BuildTools,
+        Self::FileSystemTools,
         Self::LinuxSource,
         Self::BusyboxSource,
     ];
@@ -79,6 +88,7 @@ impl Need {
             Self::CrossCompiler => "the C compiler for MIPS64 release 6",
             Self::CrossLibrary => "the C library for MIPS64 release 6",
             Self::BuildTools => "the tools of Linux's build",
+            Self::FileSystemTools => "the tools of ext4",
             Self::LinuxSource => "Linux's source",
             Self::BusyboxSource => "busybox's source",
         }
@@ -95,6 +105,9 @@ impl Need {
                 "compiles the Linux guest, links the big-endian host tests"
             }
             Self::BuildTools => "builds the Linux guest",
+            Self::FileSystemTools => {
+                "makes the Linux guest's root disk, checks disks after a power cut"
+            }
             Self::LinuxSource => "the Linux guest's kernel",
             Self::BusyboxSource => "the Linux guest's user land, fetched without root",
         }
@@ -122,6 +135,7 @@ impl Need {
                 "patch",
                 "xz-utils",
             ],
+            Self::FileSystemTools => &["e2fsprogs"],
             Self::LinuxSource => &["linux-source"],
             Self::BusyboxSource => &[],
         }
@@ -145,6 +159,10 @@ impl Need {
                 let tools = TOOLS.iter().all(|program| in_path(program).is_some());
                 (headers && tools).then(|| "all there".to_owned())
             }
+            Self::FileSystemTools => [MAKE_FILE_SYSTEM, CHECK_FILE_SYSTEM]
+                .iter()
+                .all(|program| Path::new(program).exists())
+                .then(|| format!("{MAKE_FILE_SYSTEM}, {CHECK_FILE_SYSTEM}")),
             Self::LinuxSource => source::linux().map(|path| path.display().to_string()),
             Self::BusyboxSource => source::busybox().map(|path| path.display().to_string()),
         }

@@ -4,9 +4,11 @@ use super::manifest::Test;
 use super::steps::Player;
 use crate::build::monitor::Image;
 use crate::children::{limited, Guarded};
+use crate::disk::{self, DiskFile, Keep, Layout};
 use crate::flash::Flash;
 use crate::paths;
 use crate::process::last_lines;
+use crate::run::drive::Drive;
 use crate::run::qemu::Board;
 use crate::run::session::Session;
 use anyhow::{bail, ensure, Context, Result};
@@ -53,12 +55,20 @@ pub fn run(test: &Test, monitor: Option<&Image>) -> Result<()> {
 fn run_machine(test: &Test, monitor: Option<&Image>) -> Result<()> {
     let monitor = monitor.context("the monitor was not built")?;
     let flash = file(test, "flash");
-    let (description, payload) = test.machine()?.encode()?;
+    let machine = test.machine()?;
+    let (description, payload) = machine.encode()?;
     let mut image = Flash::assemble(monitor, &description, payload.bytes)?;
     damage(&mut image.image, &test.damage).context("damage")?;
     damage(&mut image.payload, &test.damage_payload).context("damage_payload")?;
     image.write(&flash)?;
-    let board = Board::of_image(&flash, file(test, "events.log"), test.qemu.clone())?;
+    // Each run has a disk of its own, whatever one before has left.
+    let disk = Layout::of(&machine)?
+        .map(|layout| DiskFile::provide(&layout, &disk::path_beside(&flash), Keep::Discard))
+        .transpose()?;
+    let mut board = Board::of_image(&flash, file(test, "events.log"), test.qemu.clone())?;
+    board.disk = disk
+        .as_ref()
+        .map(|disk| Drive::File(disk.path().to_path_buf()));
     let seconds = test.timeout + GRACE;
     let logs = paths::target().join("test").join(&test.name);
     let mut session = Session::start(&board.command(), &board.events, seconds, &logs)?;
@@ -79,6 +89,9 @@ fn run_machine(test: &Test, monitor: Option<&Image>) -> Result<()> {
     drop(session);
     let _ = fs::remove_file(&flash);
     let _ = fs::remove_file(crate::flash::payload_path(&flash));
+    if let Some(disk) = disk {
+        disk.remove();
+    }
     Ok(())
 }
 

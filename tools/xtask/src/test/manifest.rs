@@ -34,6 +34,9 @@ pub struct Test {
     pub machine: Option<PathBuf>,
     /// The description's `[hardware]`.
     pub hardware: Option<Table>,
+    /// The description's `[[disk]]`s.
+    #[serde(default)]
+    pub disk: Vec<Table>,
     /// The description's `[[vm]]`s.
     pub vm: Option<Vec<Table>>,
     /// Arguments of `cargo xtask`: the test runs that instead of a machine.
@@ -231,10 +234,10 @@ impl Test {
         }
         let mut file = Table::new();
         file.insert("hardware".to_owned(), Value::Table(hardware));
-        file.insert(
-            "vm".to_owned(),
-            Value::Array(vms.into_iter().map(Value::Table).collect()),
-        );
+        let tables =
+            |tables: Vec<Table>| Value::Array(tables.into_iter().map(Value::Table).collect());
+        file.insert("disk".to_owned(), tables(self.disk.clone()));
+        file.insert("vm".to_owned(), tables(vms));
         let text = toml::to_string(&file)?;
         let place = format!("ci/manifest.toml, test `{}`", self.name);
         Ok(Machine::parse(&place, &paths::root(), &text)?)

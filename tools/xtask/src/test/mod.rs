@@ -6,6 +6,7 @@ mod host;
 mod manifest;
 mod steps;
 
+use crate::build::images::BuiltImage;
 use crate::build::{guests, linux, monitor};
 use crate::description::Machine;
 use crate::process::last_lines;
@@ -13,6 +14,7 @@ use crate::setup::{self, Need};
 use crate::{conformance, paths};
 use anyhow::Result;
 use manifest::Test;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
@@ -255,7 +257,7 @@ fn boot_tests(tests: &[Test], installer: &setup::Installer, tally: &Tally) -> Re
 fn build_for(machines: &[Machine], installer: &setup::Installer) -> Result<monitor::Image> {
     let mut needs = vec![Need::Emulator];
     needs.extend(Need::MONITOR);
-    if machines.iter().any(Machine::has_linux) {
+    if machines.iter().any(Machine::builds_linux) {
         needs.extend(Need::LINUX);
     }
     let toolchain = installer.provide(&needs)?;
@@ -266,6 +268,8 @@ fn build_for(machines: &[Machine], installer: &setup::Installer) -> Result<monit
     if machines.iter().any(Machine::has_linux) {
         linux::build_guest()?;
     }
+    let images: BTreeSet<_> = machines.iter().flat_map(Machine::built_images).collect();
+    images.into_iter().try_for_each(BuiltImage::build)?;
     Ok(monitor)
 }
 

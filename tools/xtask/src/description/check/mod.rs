@@ -1,5 +1,6 @@
 //! Checks a description before anything is built or started.
 
+mod disk;
 mod vm;
 
 use super::read::{RawHardware, RawMachine, RawVm};
@@ -38,7 +39,7 @@ pub fn available(memory: u64, nodes: u32, payload: u64) -> u64 {
 /// Checks what was read.
 pub fn check(raw: RawMachine, file: &str, folder: &Path, text: &str) -> Checked<Machine> {
     let checker = Checker { file, folder, text };
-    let RawMachine { hardware, vm } = raw;
+    let RawMachine { hardware, disk, vm } = raw;
     let cpus = checker.count("cpus", hardware.cpus.as_ref(), 2, 1..=CPUS_MAX as i64)?;
     let nodes = checker.count(
         "nodes",
@@ -53,9 +54,10 @@ pub fn check(raw: RawMachine, file: &str, folder: &Path, text: &str) -> Checked<
             format!("too many virtual machines: there can be {VMS_MAX}"),
         );
     }
+    let disks = checker.disks(&disk)?;
     let mut vms: Vec<Vm> = Vec::new();
     for raw in &vm {
-        let checked = checker.vm(raw.get_ref(), memory)?;
+        let checked = checker.vm(raw.get_ref(), memory, &disks)?;
         if vms.iter().any(|other| other.name == checked.name) {
             let message = format!(
                 "there is a virtual machine `{}` already: each needs its own name",
@@ -80,8 +82,10 @@ pub fn check(raw: RawMachine, file: &str, folder: &Path, text: &str) -> Checked<
         memory,
         overcommit: hardware.overcommit,
         console,
+        disks,
         vms,
     };
+    checker.mounts_together(&machine.vms, &machine.disks, &vm)?;
     checker.memory_together(&machine, &vm)?;
     Ok(machine)
 }

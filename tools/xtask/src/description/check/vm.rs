@@ -4,7 +4,7 @@ use super::{Checked, Checker};
 use crate::build::guests;
 use crate::description::read::RawVm;
 use crate::description::size::show;
-use crate::description::{Guest, Vm, VM_MEMORY_STEP};
+use crate::description::{root_of, Disk, Guest, Root, Vm, VM_MEMORY_STEP};
 use disco_abi::{COMMAND_LINE_MAX, NAME_MAX};
 use disco_flash::VCPUS_PER_VM;
 use std::fmt::Display;
@@ -16,12 +16,12 @@ const LINUX_MEMORY: u64 = 32 << 20;
 
 impl Checker<'_> {
     /// Checks one `[[vm]]` by itself.
-    pub(super) fn vm(&self, raw: &RawVm, machine_memory: u64) -> Checked<Vm> {
+    pub(super) fn vm(&self, raw: &RawVm, machine_memory: u64, all_disks: &[Disk]) -> Checked<Vm> {
         let name = self.name(&raw.name)?;
         let guest = self.guest(&raw.guest)?;
         let cpus = self.count("cpus", raw.cpus.as_ref(), 1, 1..=VCPUS_PER_VM as i64)?;
         let memory = self.vm_memory(raw, &guest, machine_memory)?;
-        let command_line = self.command_line(raw.cmdline.as_ref(), &guest)?;
+        let disks = self.disks_of(raw, all_disks)?;
         let initrd = match &raw.initrd {
             None => None,
             Some(value) => {
@@ -32,6 +32,8 @@ impl Checker<'_> {
                 Some(path)
             }
         };
+        let root = root_of(all_disks, &disks, initrd.is_some());
+        let command_line = self.command_line(raw.cmdline.as_ref(), &guest, root)?;
         Ok(Vm {
             name,
             guest,
@@ -40,10 +42,13 @@ impl Checker<'_> {
             command_line,
             initrd,
             autostart: raw.autostart.unwrap_or(true),
+            disks,
+            net: raw.net,
         })
     }
 
-    fn name(&self, value: &Spanned<String>) -> Checked<String> {
+    /// The name of a virtual machine or of a disk.
+    pub(super) fn name(&self, value: &Spanned<String>) -> Checked<String> {
         let name = value.get_ref();
         let letters =
             |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
@@ -124,12 +129,17 @@ impl Checker<'_> {
         Ok(memory)
     }
 
-    fn command_line(&self, value: Option<&Spanned<String>>, guest: &Guest) -> Checked<String> {
+    fn command_line(
+        &self,
+        value: Option<&Spanned<String>>,
+        guest: &Guest,
+        root: Root,
+    ) -> Checked<String> {
         let Some(value) = value else {
             return Ok(String::new());
         };
         let text = value.get_ref();
-        let most = COMMAND_LINE_MAX - guests::own_command_line(guest).len() - 1;
+        let most = COMMAND_LINE_MAX - guests::own_command_line(guest, root).len() - 1;
         if text.len() > most || text.contains('\0') {
             let message = format!(
                 "cmdline has {} bytes: it can have {most}, none of them 0",

@@ -1,0 +1,44 @@
+//! Images on disks that are built here: which there are, and where their files are then.
+
+use super::linux;
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// An image that a description names instead of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BuiltImage {
+    /// The root file system of Linux.
+    LinuxRoot,
+}
+
+impl BuiltImage {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::LinuxRoot];
+
+    /// What a description calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LinuxRoot => "linux-root",
+        }
+    }
+
+    /// The image of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|image| image.name() == name)
+    }
+
+    /// Builds it.
+    pub fn build(self) -> Result<()> {
+        match self {
+            Self::LinuxRoot => linux::build_root(),
+        }
+    }
+
+    /// Where it is when it is built.
+    pub fn path(self) -> PathBuf {
+        match self {
+            Self::LinuxRoot => linux::root_path(),
+        }
+    }
+}
