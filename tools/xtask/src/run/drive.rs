@@ -16,8 +16,12 @@ impl Drive {
         let source = match self {
             Self::File(path) => format!("file={}", option_path(path)),
         };
-        let drive = format!("if=none,id=disk0,format=raw,{source}");
-        let device = "virtio-blk-pci,drive=disk0,disable-legacy=on";
+        // Errors go to the monitor; QEMU would stop the machine for some. The slot (hexadecimal) is one of
+        // those that are free on the board: the same whatever other devices there are.
+        let drive = format!(
+            "if=none,id=disk,format=raw,cache=writeback,werror=report,rerror=report,{source}"
+        );
+        let device = "virtio-blk-pci,drive=disk,disable-legacy=on,addr=12";
         ["-drive", &drive, "-device", device]
             .map(str::to_owned)
             .into()

@@ -60,14 +60,14 @@ pub fn arguments(hardware: &Hardware, forwards: &[Forward]) -> Result<Vec<String
     if !vms.iter().any(|(_, net)| *net) {
         return Ok(Vec::new());
     }
-    let mut network = format!("user,id=net0,{NETWORK}");
+    let mut network = format!("user,id=outside,{NETWORK}");
     for forward in forwards {
         let number = vms.iter().position(|(name, _)| *name == forward.vm);
         let address = number.and_then(address_of).context("no address")?;
         let (host, port) = (forward.host, forward.port);
         network += &format!(",hostfwd=tcp:127.0.0.1:{host}-{address}:{port}");
     }
-    let card = "virtio-net-pci,netdev=net0,romfile=,disable-legacy=on";
+    let card = "virtio-net-pci,netdev=outside,disable-legacy=on,romfile=,addr=13";
     Ok(["-netdev", &network, "-device", card]
         .map(str::to_owned)
         .into())
