@@ -40,6 +40,12 @@ pub enum Event<'a> {
         /// What did not hold.
         message: &'a [u8],
     },
+    /// A virtual machine's message was refused on the subnet, or its place for one: the first of its
+    /// kind since it started.
+    NetRefused {
+        /// Why.
+        reason: &'a str,
+    },
     /// The monitor itself has failed; nothing follows.
     Panic {
         /// Why.
@@ -57,6 +63,7 @@ impl Event<'_> {
             Self::ShellReady => "shell_ready",
             Self::VmStopped { .. } => "vm_stopped",
             Self::TestVerdict { .. } => "test_verdict",
+            Self::NetRefused { .. } => "net_refused",
             Self::Panic { .. } => "panic",
             Self::PowerOff => "poweroff",
         }
@@ -90,6 +97,7 @@ impl Event<'_> {
                 line.bytes("verdict", if pass { b"pass" } else { b"fail" })?;
                 line.bytes("reason", message)?;
             }
+            Self::NetRefused { reason } => line.bytes("reason", reason.as_bytes())?,
             Self::Panic { reason } => line.display("reason", reason)?,
         }
         line.end()
@@ -126,6 +134,13 @@ mod tests {
             reason: "panic",
             message: b"not \"syncing\"",
         };
+        let refused = Event::NetRefused {
+            reason: "no receiver",
+        };
+        assert_eq!(
+            line(refused, Some("beta")),
+            "{\"event\":\"net_refused\",\"ns\":123,\"vm\":\"beta\",\"reason\":\"no receiver\"}\n"
+        );
         assert_eq!(
             line(stopped, Some("beta")),
             "{\"event\":\"vm_stopped\",\"ns\":123,\"vm\":\"beta\",\"reason\":\"panic\",\"message\":\"not \\\"syncing\\\"\"}\n"

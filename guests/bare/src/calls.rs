@@ -29,6 +29,9 @@ pub fn call(call: Call, arguments: [u64; 4]) -> Result<u64, CallError> {
         -2 => Err(CallError::BadArgument),
         -3 => Err(CallError::BadAddress),
         -4 => Err(CallError::WrongState),
+        -5 => Err(CallError::NoDevice),
+        -6 => Err(CallError::InUse),
+        -7 => Err(CallError::Busy),
         value => {
             assert!(value >= 0, "{call:?} gave the unknown error {value}");
             Ok(value as u64)

@@ -30,6 +30,8 @@ pub enum Command<V> {
     Cpus(Format),
     /// Shows where the machine's memory is.
     Mem(Format),
+    /// Shows what the virtual subnet carries.
+    Net(Format),
     /// Shows the monitor's counters.
     Stats(Format),
     /// Audits the monitor's invariants.
@@ -50,6 +52,7 @@ impl<V> Command<V> {
             Self::VmStart(vm) => Command::VmStart(resolve(vm)?),
             Self::Cpus(format) => Command::Cpus(format),
             Self::Mem(format) => Command::Mem(format),
+            Self::Net(format) => Command::Net(format),
             Self::Stats(format) => Command::Stats(format),
             Self::Check(format) => Command::Check(format),
             Self::PowerOff => Command::PowerOff,
@@ -107,7 +110,7 @@ const fn entry(
 }
 
 const HELP: usize = 0;
-static ENTRIES: [Entry; 11] = [
+static ENTRIES: [Entry; 12] = [
     entry("help", "", Takes::Words, "this list, or more about one command", ""),
     entry("vm", "list", Takes::Json, "every virtual machine: state, memory, CPU time", ""),
     entry("vm", "info", Takes::VmAndJson, "one virtual machine and its virtual CPUs", ""),
@@ -118,6 +121,9 @@ static ENTRIES: [Entry; 11] = [
     entry("vm", "start", Takes::Vm, "start a virtual machine that has ended", ""),
     entry("cpus", "", Takes::Json, "each CPU: its node, its code's address, what it runs", ""),
     entry("mem", "", Takes::Json, "each node's memory and what it is used for", ""),
+    entry("net", "", Takes::Json, "what each virtual machine and the gateway sent and received",
+        "Two lines for each: messages and bytes; whole pages that were mapped, and bytes that were copied; messages\n\
+         that there was no room or memory for. What the gateway has sent came from outside.\n"),
     entry("stats", "", Takes::Json, "counters of every CPU and virtual machine", ""),
     entry("check", "", Takes::Json, "audit the monitor's invariants", ""),
     entry("poweroff", "", Takes::Nothing, "end every virtual machine and the machine", ""),
@@ -214,6 +220,7 @@ pub fn parse(line: &str) -> Result<Option<Command<&str>>, ParseError<'_>> {
         ("vm", "start") => Command::VmStart(named()?),
         ("cpus", _) => Command::Cpus(format),
         ("mem", _) => Command::Mem(format),
+        ("net", _) => Command::Net(format),
         ("stats", _) => Command::Stats(format),
         ("check", _) => Command::Check(format),
         _ => Command::PowerOff,
@@ -366,7 +373,7 @@ mod tests {
 
     #[test]
     fn every_command_is_understood() {
-        let all: [(&str, Command<&str>); 13] = [
+        let all: [(&str, Command<&str>); 14] = [
             ("vm list", Command::VmList(Format::Text)),
             ("  vm   list  --json ", Command::VmList(Format::Json)),
             ("vm info a", Command::VmInfo("a", Format::Text)),
@@ -376,6 +383,7 @@ mod tests {
             ("vm start a", Command::VmStart("a")),
             ("cpus --json", Command::Cpus(Format::Json)),
             ("mem", Command::Mem(Format::Text)),
+            ("net --json", Command::Net(Format::Json)),
             ("stats", Command::Stats(Format::Text)),
             ("check --json", Command::Check(Format::Json)),
             ("poweroff", Command::PowerOff),

@@ -8,6 +8,7 @@ use core::fmt::{Display, Formatter, Result, Write};
 use super::command::Format;
 use super::json::Object;
 use super::lines::is_harmless;
+use crate::net::port::Traffic;
 
 /// A value of a listing. JSON holds plain numbers: bytes, nanoseconds, thousandths.
 #[derive(Clone, Copy, Debug)]
@@ -409,6 +410,41 @@ impl Row for MemRow {
     }
 }
 
+/// One direction of a virtual machine's, or the gateway's, traffic in `net`.
+#[derive(Clone, Copy, Debug)]
+pub struct NetRow<'a> {
+    /// The virtual machine's name; nothing for the gateway.
+    pub vm: Option<&'a str>,
+    /// `sent` or `received`.
+    pub direction: &'a str,
+    /// What went this way.
+    pub traffic: Traffic,
+}
+
+impl Row for NetRow<'_> {
+    const COLUMNS: &'static [Column] = &[
+        word("NAME", "vm", 12),
+        word("DIRECTION", "direction", 9),
+        number("MESSAGES", "messages", 10),
+        number("BYTES", "bytes", 12),
+        number("REMAPPED", "remapped_pages", 9),
+        number("COPIED", "copied_bytes", 12),
+        number("DROPPED", "dropped", 8),
+    ];
+
+    fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
+        write(&[
+            Value::Word(self.vm.unwrap_or("(gateway)")),
+            Value::Word(self.direction),
+            Value::Count(self.traffic.messages),
+            Value::Bytes(self.traffic.bytes),
+            Value::Count(self.traffic.remapped),
+            Value::Bytes(self.traffic.copied),
+            Value::Count(self.traffic.dropped),
+        ])
+    }
+}
+
 /// A counter in `stats`: of a CPU, of a virtual machine, or of the whole monitor.
 #[derive(Clone, Copy, Debug)]
 pub struct StatRow<'a> {
@@ -556,10 +592,11 @@ mod tests {
                 text(&[VcpuRow { vm: "v", vcpu: a, state: "ready", cpu: Some(b), cpu_ns: c, pc: d }], Format::Json),
                 text(&[CpuRow { cpu: a, node: b, code: c, running: Some(("v", d)), idle_ns: e, idle_share: f, switches: g }], Format::Json),
                 text(&[MemRow { node: None, total: a, free: b, guests: c, code: d, data: e, tables: f, payload: g }], Format::Json),
+                text(&[NetRow { vm: None, direction: "sent", traffic: Traffic { messages: a, bytes: b, remapped: c, copied: d, dropped: e } }], Format::Json),
                 text(&[StatRow { cpu: Some(a), vm: None, counter: "x", value: b }], Format::Json),
                 text(&[CheckRow { invariant: "x", checked: a, failed: b }], Format::Json),
             ];
-            for (line, columns) in lines.iter().zip([8, 6, 8, 8, 4, 3]) {
+            for (line, columns) in lines.iter().zip([8, 6, 8, 8, 7, 4, 3]) {
                 prop_assert_eq!(line.matches('\n').count(), 1);
                 let row: serde_json::Value = serde_json::from_str(line).unwrap();
                 prop_assert_eq!(row.as_object().unwrap().len(), columns);

@@ -32,14 +32,19 @@ pub(super) enum Done {
 
 /// A range of guest-physical memory that was checked to lie within the virtual machine's.
 #[derive(Clone, Copy)]
-struct GuestRange {
+pub(super) struct GuestRange {
     start: u64,
     length: usize,
 }
 
 impl GuestRange {
     /// Checks a guest's claim; no more than `most` bytes are used of it.
-    fn check(pmap: &Pmap, start: u64, length: u64, most: usize) -> Result<Self, CallError> {
+    pub(super) fn check(
+        pmap: &Pmap,
+        start: u64,
+        length: u64,
+        most: usize,
+    ) -> Result<Self, CallError> {
         if length == 0 {
             return Ok(Self {
                 start: 0,
@@ -78,7 +83,12 @@ impl GuestRange {
         Ok(())
     }
 
-    fn read(self, vm: &ResidentVm, cpu: &Cpu, buffer: &mut [u8]) -> Result<(), CallError> {
+    pub(super) fn read(
+        self,
+        vm: &ResidentVm,
+        cpu: &Cpu,
+        buffer: &mut [u8],
+    ) -> Result<(), CallError> {
         // SAFETY: interrupts are off, and no other handle is in use here.
         let hardware = unsafe { super::real::RealCpu::here() };
         self.parts(vm, cpu, |machine, part| {
@@ -86,7 +96,7 @@ impl GuestRange {
         })
     }
 
-    fn write(self, vm: &ResidentVm, cpu: &Cpu, buffer: &[u8]) -> Result<(), CallError> {
+    pub(super) fn write(self, vm: &ResidentVm, cpu: &Cpu, buffer: &[u8]) -> Result<(), CallError> {
         // SAFETY: as above.
         let mut hardware = unsafe { super::real::RealCpu::here() };
         self.parts(vm, cpu, |machine, part| {
@@ -192,10 +202,10 @@ impl Cpu {
             | Call::DiskOpen
             | Call::DiskCommand
             | Call::DiskTake
-            | Call::NetInfo
-            | Call::NetPeer
             | Call::NetSend
             | Call::NetReceive => Err(CallError::NoDevice),
+            Call::NetInfo => self.net_info(vm, first),
+            Call::NetPeer => self.net_peer(vm, first, second),
             Call::Remap | Call::PageFree | Call::PageZero => Err(CallError::NoSuchCall),
             Call::Shootdown => {
                 let mask = sibling_mask(vm, first)?;

@@ -50,6 +50,7 @@ impl Cpu {
             }
             Command::Cpus(format) => self.cpus(format),
             Command::Mem(format) => self.mem(format),
+            Command::Net(format) => self.net(format),
             Command::Stats(format) => self.stats(format),
             Command::Check(format) => self.check(format),
             Command::PowerOff => self.power_off(),

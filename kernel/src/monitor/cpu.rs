@@ -19,7 +19,7 @@ use crate::vm::trap::Outcome;
 use core::fmt::Write;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use disco_abi::{LINE_CONSOLE, LINE_IPI};
+use disco_abi::{LINE_CONSOLE, LINE_IPI, LINE_NET};
 use disco_arch::board::{interrupts, XKPHYS_CACHED};
 use disco_arch::cp0::{self, Cause, Status};
 use disco_arch::cpu;
@@ -40,6 +40,8 @@ const SOONEST: u64 = 32;
 pub const POSTED_INPUT: u64 = 1 << LINE_CONSOLE;
 /// See [`POSTED_INPUT`].
 pub const POSTED_IPI: u64 = 1 << LINE_IPI;
+/// Posted bit: messages of the subnet wait, or do no more.
+pub const POSTED_NET: u64 = 1 << LINE_NET;
 
 /// What a CPU lets the others read, and where they ask it for things.
 #[derive(Debug)]
@@ -385,6 +387,10 @@ impl Cpu {
         if posted & POSTED_IPI != 0 {
             let messages = resident.shared.messages.load(Ordering::Acquire);
             resident.vcpu.set_line(LINE_IPI, messages != 0);
+        }
+        if posted & POSTED_NET != 0 {
+            let waits = self.monitor.subnet.lock().is_waiting(resident.vm.slot.id);
+            resident.vcpu.set_line(LINE_NET, waits);
         }
     }
 

@@ -78,6 +78,7 @@ impl Monitor {
             on: 1,
             ending: None,
         });
+        self.subnet.lock().open(slot.id);
         self.event(Event::VmStarted, now, Some(slot));
         for vcpu in slot.vcpus() {
             self.scheduler.forget_run(vcpu);

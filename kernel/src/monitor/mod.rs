@@ -1,7 +1,7 @@
 //! The monitor on the board: what ties machine, virtual machines, scheduler and console together.
 //!
 //! Locks, in the order in which they are taken: a virtual machine's [`slot::VmSlot::state`], the
-//! console's, a node's, the event line's. None is held while a guest runs.
+//! console's, the subnet's, a node's, the event line's. None is held while a guest runs.
 
 pub mod calls;
 pub mod check;
@@ -10,6 +10,7 @@ pub mod console;
 pub mod cpu;
 pub mod lifecycle;
 pub mod load;
+pub mod net;
 pub mod real;
 pub mod resident;
 pub mod siblings;
@@ -21,6 +22,7 @@ use crate::console::{GuestConsole, Mux};
 use crate::events::Event;
 use crate::machine::layout::{MachineLayout, Range, FREE_MAX};
 use crate::machine::{bitmap_words, Entry, Machine, Node, NodeId, PageRange, VmId};
+use crate::net::switch::Subnet;
 use crate::schedule::{CpuId, Mailbox, Scheduler, VcpuId};
 use crate::vm::identity::Identity;
 use core::fmt::{self, Write};
@@ -69,6 +71,8 @@ pub struct Monitor {
     pub slots: &'static [VmSlot],
     /// What each CPU tells the others.
     pub cpus: [Option<&'static CpuShared>; CPUS_MAX],
+    /// The virtual subnet. Taken after a slot's state, and before a virtual machine's backing.
+    pub subnet: Mutex<Subnet<'static>>,
     /// The serial line of people. Taken after a slot's state.
     pub console: &'static Mutex<Mux<'static>>,
     /// The serial line of events. Innermost.
@@ -110,6 +114,7 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
         let mailbox = carver.place(cpu.node, Mailbox::new(node));
         SCHEDULER.add_cpu(CpuId(number as u8), mailbox);
     }
+    let subnet = net::make_subnet(slots, &mut carver);
     let ticks = u64::from(cp0::count());
     let seconds = rtc::unix_seconds();
     let monitor = Monitor {
@@ -123,6 +128,7 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
         overcommit: handover.description.machine.overcommit.get() != 0,
         slots,
         cpus,
+        subnet: Mutex::new(subnet),
         console: &CONSOLE,
         events: Mutex::new(Uart::com2()),
         epoch_ns: seconds

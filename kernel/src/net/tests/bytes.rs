@@ -82,8 +82,5 @@ fn pages_between_odd_pieces() {
         &[(0, 2 * PAGE_SIZE), (3, 2 * PAGE_SIZE), (0, 2 * PAGE_SIZE)],
         places,
     );
-    transfer(
-        &[(0, 14), (0, 0), (9, 0), (30, 9)],
-        places,
-    );
+    transfer(&[(0, 14), (0, 0), (9, 0), (30, 9)], places);
 }
