@@ -6,13 +6,14 @@
 #   build.sh busybox      OUTDIR JOBS    OUTDIR/busybox, static
 #   build.sh conformance  OUTDIR JOBS    OUTDIR/conformance, static
 #   build.sh initramfs    OUTDIR JOBS    OUTDIR/initramfs.cpio
+#   build.sh root         OUTDIR JOBS    OUTDIR/root.ext4, the same files on a disk
 #
 # In the environment:
 #   LINUX_TARBALL    the distribution's linux-source tarball      (linux-*, initramfs)
 #   HEADER_DIR       folder with the generated disco.h            (linux-guest)
 #   BUSYBOX_TARBALL  busybox's source tarball                     (busybox)
-#   BUSYBOX          the program that "busybox" built             (initramfs)
-#   CONFORMANCE      the program that "conformance" built, or ""  (initramfs)
+#   BUSYBOX          the program that "busybox" built             (initramfs, root)
+#   CONFORMANCE      the program that "conformance" built, or ""  (initramfs, root)
 #   CROSS_COMPILE    prefix of the cross tools, has a default
 # Work files go to OUTDIR/work and may be removed afterwards.
 set -eu
@@ -78,6 +79,43 @@ build_linux() {
 	cp "$work/linux/System.map" "$out/System.map"
 }
 
+# Writes $work/list: the files of the user land, as the kernel's gen_init_cpio reads it.
+list_files() {
+	need BUSYBOX
+	sed "s|@HERE@|$here/initramfs|; s|@BUSYBOX@|$BUSYBOX|" "$here/initramfs/list" > "$work/list"
+	# Every command of busybox that the list does not name itself.
+	while read -r link; do
+		name=${link##*/}
+		case $name in
+		busybox | init | poweroff | reboot | halt | linuxrc | "[["*) ;;
+		*) echo "slink /bin/$name busybox 0777 0 0" >> "$work/list" ;;
+		esac
+	done < "$(dirname "$BUSYBOX")/busybox.links"
+	[ -z "${CONFORMANCE:-}" ] || echo "file /sbin/conformance $CONFORMANCE 0755 0 0" >> "$work/list"
+}
+
+# From such a list, what makes debugfs put the files into a file system.
+debugfs_commands() {
+	while read -r kind name rest; do
+		set -- $rest
+		case $kind in
+		dir)
+			[ "$name" = / ] || echo "mkdir $name"
+			echo "sif $name mode 04$1"
+			;;
+		file)
+			echo "cd ${name%/*}/" && echo "write $1 ${name##*/}"
+			echo "sif ${name##*/} mode 010$2"
+			;;
+		slink) echo "symlink $name $1" ;;
+		nod)
+			echo "cd ${name%/*}/" && echo "mknod ${name##*/} $4 $5 $6"
+			echo "sif ${name##*/} mode 02$1"
+			;;
+		esac
+	done
+}
+
 case $target in
 linux-guest)
 	unpack_linux
@@ -108,24 +146,33 @@ conformance)
 		"$here"/conformance/*.c
 	;;
 initramfs)
-	need BUSYBOX
 	need LINUX_TARBALL
 	tar -C "$work" --strip-components=2 --wildcards -xf "$LINUX_TARBALL" '*/usr/gen_init_cpio.c'
 	cc -O2 -o "$work/gen_init_cpio" "$work/gen_init_cpio.c"
-	sed "s|@HERE@|$here/initramfs|; s|@BUSYBOX@|$BUSYBOX|" "$here/initramfs/list" > "$work/list"
-	# Every command of busybox that the list does not name itself.
-	while read -r link; do
-		name=${link##*/}
-		case $name in
-		busybox | init | poweroff | reboot | halt | linuxrc | "[["*) ;;
-		*) echo "slink /bin/$name busybox 0777 0 0" >> "$work/list" ;;
-		esac
-	done < "$(dirname "$BUSYBOX")/busybox.links"
-	[ -z "${CONFORMANCE:-}" ] || echo "file /sbin/conformance $CONFORMANCE 0755 0 0" >> "$work/list"
+	list_files
 	"$work/gen_init_cpio" -t 0 "$work/list" > "$out/initramfs.cpio"
 	# See the list.
 	offset=$(LC_ALL=C grep -abo -m 1 "$(printf '\177ELF')" "$out/initramfs.cpio" | head -n 1)
 	[ $((${offset%%:*} % 8)) -eq 0 ] || die "busybox does not lie at a multiple of 8 in initramfs.cpio"
+	;;
+root)
+	# Blocks of 16 KiB, as the pages of the guests and of the machine are: a page of a file is a page of the
+	# disk, which all that have the disk may share. No journal: what is private to a virtual machine ends
+	# with it. Nothing in the image depends on when and where it is made.
+	image=$work/root.ext4
+	list_files
+	PATH=$PATH:/usr/sbin:/sbin
+	export E2FSPROGS_FAKE_TIME=1767225600 MKE2FS_CONFIG=/dev/null
+	mke2fs -q -F -b 16384 -N 2048 -m 0 -I 256 -L root -U 64697363-6f00-4000-8000-726f6f740000 \
+		-E hash_seed=64697363-6f00-4000-8000-726f6f740001,lazy_itable_init=0,nodiscard,root_owner=0:0 \
+		-O none,extent,filetype,dir_index,ext_attr,large_file,sparse_super \
+		"$image" 128M > /dev/null 2> "$work/mke2fs.err" || die "mke2fs: $(cat "$work/mke2fs.err")"
+	debugfs_commands < "$work/list" > "$work/commands"
+	debugfs -w -f "$work/commands" "$image" > "$work/debugfs.out" 2> "$work/debugfs.err"
+	# It goes on after a command that fails, and says so only here: after a line with its version.
+	[ "$(wc -l < "$work/debugfs.err")" -eq 1 ] || die "debugfs: $(cat "$work/debugfs.err")"
+	e2fsck -f -n "$image" > "$work/e2fsck.out" 2>&1 || die "e2fsck: $(cat "$work/e2fsck.out")"
+	mv "$image" "$out/root.ext4"
 	;;
 *)
 	die "no target $target"

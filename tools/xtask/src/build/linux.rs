@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use disco_abi::C_CONSTANTS;
 use std::fmt::Write;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -15,7 +16,7 @@ use std::thread;
 /// The own command line of a Linux guest with a ramdisk.
 pub const COMMAND_LINE: &str = "rdinit=/init";
 /// That of one with its root file system on its first disk.
-pub const DISK_COMMAND_LINE: &str = "root=/dev/vda rw";
+pub const DISK_COMMAND_LINE: &str = "root=/dev/vda rw rootflags=noatime";
 /// The same, if the disk takes no writes.
 pub const READ_ONLY_DISK_COMMAND_LINE: &str = "root=/dev/vda ro";
 /// The cross compiler.
@@ -94,12 +95,11 @@ pub fn build_conformance() -> Result<()> {
 /// Builds the image of a root disk.
 pub fn build_root() -> Result<()> {
     let program = build_busybox()?;
-    let key = linux_key("root", &["initramfs", "root"])?.tree(&program)?;
+    let key = key("root", &["initramfs"])?.tree(&program)?;
     let root = cache::folder("root", key, |folder| {
-        let environment = [("LINUX_TARBALL", &linux_source()?), ("BUSYBOX", &program)];
-        build("root", folder, &environment)
+        build("root", folder, &[("BUSYBOX", &program)])
     })?;
-    provide(&root.join("root.ext4"), &root_path())
+    provide_large(&root.join("root.ext4"), &root_path())
 }
 
 fn build_initramfs() -> Result<PathBuf> {
@@ -199,6 +199,16 @@ fn provide(from: &Path, to: &Path) -> Result<()> {
     let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     if fs::read(to).ok().as_ref() != Some(&content) {
         fs::write(to, content).with_context(|| format!("cannot write {}", to.display()))?;
+    }
+    Ok(())
+}
+
+/// The same without a copy.
+fn provide_large(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(ready_folder())?;
+    if fs::read_link(to).ok().as_deref() != Some(from) {
+        let _ = fs::remove_file(to);
+        symlink(from, to).with_context(|| format!("cannot make {}", to.display()))?;
     }
     Ok(())
 }

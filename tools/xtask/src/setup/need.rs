@@ -42,7 +42,8 @@ pub enum Need {
 
 /// Programs that [`Need::BuildTools`] stands for.
 const TOOLS: &[&str] = &[
-    "bc", "bison", "bzip2", "cc", "cpio", "flex", "make", "patch", "xz",
+    "bc", "bison", "bzip2", "cc", "cpio", "debugfs", "e2fsck", "flex", "make", "mke2fs", "patch",
+    "xz",
 ];
 
 impl Need {
@@ -127,6 +128,7 @@ impl Need {
                 "bison",
                 "bzip2",
                 "cpio",
+                "e2fsprogs",
                 "flex",
                 "gcc",
                 "libc6-dev",
@@ -169,9 +171,10 @@ impl Need {
     }
 }
 
-/// Where a program is.
+/// Where a program is. Not everybody's path has the folder for those of root, which anybody may start.
 pub fn in_path(program: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?)
+        .chain([PathBuf::from("/usr/sbin")])
         .map(|folder| folder.join(program))
         .find(|path| path.is_file())
 }
