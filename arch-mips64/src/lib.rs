@@ -1,5 +1,5 @@
 //! The real CPU and board. Everything that is not plain data compiles for the board only.
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 #![cfg_attr(target_os = "none", feature(asm_experimental_arch))]
 
 pub mod board;

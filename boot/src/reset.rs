@@ -1,7 +1,7 @@
 //! The reset code, with its numbers.
 
 use core::arch::global_asm;
-use disco_arch::board::{FLASH, PCI_IO};
+use disco_arch::board::{FLASH, PCI_IO, PCI_MEMORY};
 use disco_arch::cp0::{Config5, Status};
 use disco_flash::{FLASH_MAGIC, FLASH_SIZE, FLASH_VERSION, RESET_SIZE};
 use disco_kernel::machine::layout::MAILBOX;
@@ -16,7 +16,7 @@ const GT_RESET: u64 = 0x1400_0000;
 /// PCI I/O: 2 MiB.
 const IO_END: u64 = PCI_IO + (2 << 20) - 1;
 /// First window of PCI memory.
-const MEM0: (u64, u64) = (0x1000_0000, 0x17ff_ffff);
+const MEM0: (u64, u64) = (PCI_MEMORY.0, PCI_MEMORY.0 + PCI_MEMORY.1 - 1);
 /// Second window of PCI memory.
 const MEM1: (u64, u64) = (0x1820_0000, 0x1bdf_ffff);
 

@@ -23,6 +23,9 @@ const MODE_8086: u8 = 0x01;
 
 /// Line of COM1.
 pub const COM1: u32 = 4;
+/// Line of every PCI device. One of the first controller: what comes through the second raises the
+/// cascade's line, which is edge-triggered and would want to be acknowledged.
+pub const PCI: u32 = 5;
 
 fn ports() -> Registers {
     // SAFETY: PCI I/O ports answer from here on; this module uses only the controllers'.
@@ -41,6 +44,12 @@ pub fn init() {
     }
     ports.write8(LEVEL, LEVEL_CAPABLE as u8);
     ports.write8(LEVEL + 1, (LEVEL_CAPABLE >> 8) as u8);
+}
+
+/// Lines of the first controller that ask for service now, one bit each.
+pub fn requested() -> u8 {
+    // After `init` the command port reads as the request register.
+    ports().read8(MASTER)
 }
 
 /// Lets line `line`, 3 to 15, through. It has to be one that can be level-triggered.

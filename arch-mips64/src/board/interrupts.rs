@@ -1,10 +1,10 @@
 //! Who interrupts whom on which line of the CPU.
 
-use super::{gic, i8259};
+use super::{gic, i8259, pci};
 use crate::cp0::Cause;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// Line of COM1 (and everything else behind the i8259), on CPU 0 only.
+/// Line of COM1 and of PCI devices, what is behind the i8259, on CPU 0 only.
 pub const BOARD_LINE: Cause = Cause::IP2;
 /// Line on which other CPUs call.
 pub const IPI_LINE: Cause = Cause::IP3;
@@ -26,6 +26,31 @@ pub fn init(cpus: usize) {
     if cpus > 1 {
         gic::route(gic::I8259, 0, pin(BOARD_LINE));
         HAVE_GIC.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Lets PCI devices interrupt on [`BOARD_LINE`], too. Once, on CPU 0.
+pub fn open_pci() {
+    pci::route_interrupts();
+    i8259::unmask(i8259::PCI);
+}
+
+/// Who asks for service on [`BOARD_LINE`].
+#[derive(Clone, Copy, Debug)]
+pub struct BoardRequests {
+    /// COM1.
+    pub com1: bool,
+    /// Some PCI device.
+    pub pci: bool,
+}
+
+/// Who does now.
+pub fn board_requests() -> BoardRequests {
+    let requested = i8259::requested();
+    let line = |line: u32| requested >> line & 1 != 0;
+    BoardRequests {
+        com1: line(i8259::COM1),
+        pci: line(i8259::PCI),
     }
 }
 

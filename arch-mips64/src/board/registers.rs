@@ -39,6 +39,16 @@ impl Registers {
         self.pointer(offset).write(value)
     }
 
+    /// Reads the 16-bit word at `offset`, a multiple of 2.
+    pub fn read16(self, offset: u64) -> u16 {
+        self.pointer(offset).read()
+    }
+
+    /// Writes the 16-bit word at `offset`, a multiple of 2.
+    pub fn write16(self, offset: u64, value: u16) {
+        self.pointer(offset).write(value)
+    }
+
     /// Reads the 32-bit word at `offset`, a multiple of 4.
     pub fn read32(self, offset: u64) -> u32 {
         self.pointer(offset).read()

@@ -5,6 +5,7 @@
 //! read of it is in [`CpuShared`].
 
 use super::calls::Done;
+use super::device;
 use super::real::{self, RealCpu};
 use super::resident::{Resident, ResidentVm};
 use super::slot::{Ending, Message, VmSlot};
@@ -227,7 +228,8 @@ impl Cpu {
 
     /// Whether at tick `now` nothing is due but to go on. The usual end of a trap.
     fn is_quiet(&self, now: u64) -> bool {
-        now < self.until && now < self.console_due && !(self.id.0 == 0 && self.console_pending())
+        let called = || self.console_pending() || device::attention_wanted();
+        now < self.until && now < self.console_due && !(self.id.0 == 0 && called())
     }
 
     fn call_done(&mut self, resident: &mut Resident, done: Done) -> bool {
@@ -311,7 +313,13 @@ impl Cpu {
         }
         if lines.contains(interrupts::BOARD_LINE) {
             count(0);
-            self.console_due = 0;
+            let requests = interrupts::board_requests();
+            if requests.com1 {
+                self.console_due = 0;
+            }
+            if requests.pci {
+                self.monitor.serve_devices();
+            }
             turn = true;
         }
         turn
@@ -321,8 +329,14 @@ impl Cpu {
     fn next(&mut self, mut turn: bool) -> *mut GuestContext {
         loop {
             let now = self.now();
-            if self.id.0 == 0 && self.console_told() {
-                self.console_due = now;
+            if self.id.0 == 0 {
+                if self.console_told() {
+                    self.console_due = now;
+                }
+                if device::attention_wanted() {
+                    self.monitor.serve_devices();
+                    turn = true;
+                }
             }
             if now >= self.console_due {
                 self.serve_console(now);
@@ -483,12 +497,13 @@ impl Cpu {
         if self.id.0 == 0 && self.console_told() {
             self.console_due = begin;
         }
+        let called = self.id.0 == 0 && device::attention_wanted();
         let due = self
             .until
             .min(self.console_due)
             .min(begin.saturating_add(LOOK_AT_CLOCK));
         self.set_timer(due, begin);
-        if begin < due && !self.has_mail() {
+        if begin < due && !called && !self.has_mail() {
             cpu::wait();
         }
         self.interrupts();

@@ -1,13 +1,14 @@
 //! The monitor on the board: what ties machine, virtual machines, scheduler and console together.
 //!
 //! Locks, in the order in which they are taken: a virtual machine's [`slot::VmSlot::state`], the
-//! console's, the subnet's, a node's, the event line's. None is held while a guest runs.
+//! console's, the subnet's, a real device's, a node's, the event line's. None is held while a guest runs.
 
 pub mod calls;
 pub mod check;
 pub mod commands;
 pub mod console;
 pub mod cpu;
+pub mod device;
 pub mod lifecycle;
 pub mod load;
 pub mod net;
@@ -73,6 +74,8 @@ pub struct Monitor {
     pub cpus: [Option<&'static CpuShared>; CPUS_MAX],
     /// The virtual subnet. Taken after a slot's state, and before a virtual machine's backing.
     pub subnet: Mutex<Subnet<'static>>,
+    /// The real disk and network card.
+    pub devices: device::Devices,
     /// The serial line of people. Taken after a slot's state.
     pub console: &'static Mutex<Mux<'static>>,
     /// The serial line of events. Innermost.
@@ -115,6 +118,7 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
         SCHEDULER.add_cpu(CpuId(number as u8), mailbox);
     }
     let subnet = net::make_subnet(slots, &mut carver);
+    let devices = device::Devices::find(&mut carver);
     let ticks = u64::from(cp0::count());
     let seconds = rtc::unix_seconds();
     let monitor = Monitor {
@@ -129,6 +133,7 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
         slots,
         cpus,
         subnet: Mutex::new(subnet),
+        devices,
         console: &CONSOLE,
         events: Mutex::new(Uart::com2()),
         epoch_ns: seconds

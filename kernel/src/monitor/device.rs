@@ -1,0 +1,230 @@
+//! The real disk and the real network card: found at boot, served on CPU 0, used from any.
+//!
+//! A device that interrupts has put something into its queues; CPU 0 reads its interrupt register, so
+//! that it asks no longer, and then has its queues looked at until they are empty. What it puts there
+//! afterwards makes it ask again.
+
+use super::{Carver, Monitor, CONSOLE};
+use crate::disk::device::{BlockDevice, DeviceError, DeviceFull, Piece, Transfer, PIECES_MAX};
+use crate::net::link::{Frame, Link, LinkFull};
+use core::fmt::Display;
+use core::sync::atomic::{AtomicBool, Ordering};
+use disco_arch::board::pci::{self, FreeMemory, Function};
+use disco_arch::board::virtio::block::{self, Operation};
+use disco_arch::board::virtio::network;
+use disco_arch::board::virtio::transport::{Interrupt, Kind, Transport};
+use disco_arch::board::virtio::Unusable;
+use disco_arch::board::{interrupts, PCI_MEMORY};
+use spin::Mutex;
+
+const _: () = assert!(size_of::<Frame>() == network::FRAME_MAX);
+
+/// A device that interrupts, and its driver.
+pub struct Real<D> {
+    /// Where it is.
+    pub function: Function,
+    interrupt: Interrupt,
+    /// Taken after whatever it is used for is locked.
+    pub driver: Mutex<D>,
+}
+
+/// The real disk.
+pub struct RealDisk {
+    disk: block::Disk<Transport>,
+    /// Transfers ever begun.
+    pub transfers: u64,
+    /// Those of them that failed.
+    pub errors: u64,
+}
+
+/// The real network card.
+pub struct RealCard {
+    card: network::Card<Transport>,
+    /// Frames ever sent.
+    pub sent: u64,
+    /// Frames ever received.
+    pub received: u64,
+}
+
+/// What the machine has. Constant after boot but for the drivers.
+pub struct Devices {
+    /// The first disk on the bus.
+    pub disk: Option<&'static Real<RealDisk>>,
+    /// The first network card on the bus.
+    pub card: Option<&'static Real<RealCard>>,
+}
+
+/// A device that will not interrupt wants to be looked at.
+static ATTENTION: AtomicBool = AtomicBool::new(false);
+
+impl Devices {
+    /// Looks for devices and brings them up, on CPU 0 while no other runs.
+    #[link_section = ".init.text"]
+    #[inline(never)]
+    pub(super) fn find(carver: &mut Carver) -> Self {
+        let mut free = FreeMemory::new(PCI_MEMORY);
+        let mut devices = Self {
+            disk: None,
+            card: None,
+        };
+        for function in pci::scan() {
+            let (kind, problem) = match Kind::of(&function) {
+                Some(Kind::Block) if devices.disk.is_none() => {
+                    let disk = find_disk(function, &mut free, carver);
+                    ("disk", disk.map(|disk| devices.disk = Some(disk)))
+                }
+                Some(Kind::Network) if devices.card.is_none() => {
+                    let card = find_card(function, &mut free, carver);
+                    ("network card", card.map(|card| devices.card = Some(card)))
+                }
+                _ => continue,
+            };
+            if let Err(problem) = problem {
+                notice(&format_args!(
+                    "the {kind} in PCI slot {} cannot be used: {problem}",
+                    function.device
+                ));
+            }
+        }
+        if devices.disk.is_some() || devices.card.is_some() {
+            interrupts::open_pci();
+        }
+        devices
+    }
+}
+
+fn notice(text: &dyn Display) {
+    CONSOLE.lock().notice(format_args!("{text}"));
+}
+
+#[link_section = ".init.text"]
+fn find_disk(
+    function: Function,
+    free: &mut FreeMemory,
+    carver: &mut Carver,
+) -> Result<&'static Real<RealDisk>, Unusable> {
+    let shared = carver.take::<block::Shared>(0, 1);
+    // SAFETY: room for one, zeroed, which is a valid one; nobody else's.
+    let shared = unsafe { &*shared };
+    let disk = block::Disk::open(function, free, shared, PIECES_MAX)?;
+    let real = Real {
+        function,
+        interrupt: disk.transport().interrupt(),
+        driver: Mutex::new(RealDisk {
+            disk,
+            transfers: 0,
+            errors: 0,
+        }),
+    };
+    Ok(carver.place(0, real))
+}
+
+#[link_section = ".init.text"]
+fn find_card(
+    function: Function,
+    free: &mut FreeMemory,
+    carver: &mut Carver,
+) -> Result<&'static Real<RealCard>, Unusable> {
+    let shared = carver.take::<network::Shared>(0, 1);
+    // SAFETY: room for one, zeroed, which is a valid one; nobody else's.
+    let shared = unsafe { &*shared };
+    let card = network::Card::open(function, free, shared)?;
+    let real = Real {
+        function,
+        interrupt: card.transport().interrupt(),
+        driver: Mutex::new(RealCard {
+            card,
+            sent: 0,
+            received: 0,
+        }),
+    };
+    Ok(carver.place(0, real))
+}
+
+/// Has CPU 0 look at the devices though none interrupts.
+fn want_attention() {
+    ATTENTION.store(true, Ordering::Release);
+    interrupts::send_ipi(0);
+}
+
+/// Whether CPU 0 is to look at the devices though none interrupts.
+pub(super) fn attention_wanted() -> bool {
+    ATTENTION.load(Ordering::Relaxed)
+}
+
+impl Monitor {
+    /// Serves the devices that ask for it, on CPU 0. What comes of it for virtual CPUs is posted.
+    pub(super) fn serve_devices(&self) {
+        let all = attention_wanted() && ATTENTION.swap(false, Ordering::AcqRel);
+        let asks = |interrupt: Interrupt| interrupt.take() || all;
+        if self.devices.disk.is_some_and(|disk| asks(disk.interrupt)) {
+            self.disk_ready();
+        }
+        if self.devices.card.is_some_and(|card| asks(card.interrupt)) {
+            self.card_ready();
+        }
+    }
+
+    /// Transfers of the real disk may have ended.
+    fn disk_ready(&self) {
+        // Nobody begins any.
+    }
+
+    /// Frames may have come.
+    fn card_ready(&self) {
+        let Some(card) = self.devices.card else {
+            return;
+        };
+        // There is no subnet that they could go to.
+        let mut frame = [0; network::FRAME_MAX];
+        while card.driver.lock().receive(&mut frame).is_some() {}
+    }
+}
+
+impl BlockDevice for RealDisk {
+    fn sectors(&self) -> u64 {
+        self.disk.sectors()
+    }
+
+    fn submit(
+        &mut self,
+        transfer: Transfer,
+        sector: u64,
+        pieces: &[Piece],
+        token: u32,
+    ) -> Result<(), DeviceFull> {
+        let operation = match transfer {
+            Transfer::Read => Operation::Read,
+            Transfer::Write => Operation::Write,
+            Transfer::Flush => Operation::Flush,
+        };
+        let mut pieces = pieces.iter().map(|piece| (piece.address.0, piece.bytes));
+        let submitted = self.disk.submit(operation, sector, &mut pieces, token);
+        submitted.map_err(|block::Full| DeviceFull)?;
+        self.transfers += 1;
+        if self.disk.has_failed() {
+            want_attention();
+        }
+        Ok(())
+    }
+
+    fn completed(&mut self) -> Option<(u32, Result<(), DeviceError>)> {
+        let (token, result) = self.disk.completed()?;
+        self.errors += u64::from(result.is_err());
+        Some((token, result.map_err(|block::Failed| DeviceError)))
+    }
+}
+
+impl Link for RealCard {
+    fn send(&mut self, frame: &[u8]) -> Result<(), LinkFull> {
+        self.card.send(frame).map_err(|network::Full| LinkFull)?;
+        self.sent += 1;
+        Ok(())
+    }
+
+    fn receive(&mut self, frame: &mut Frame) -> Option<usize> {
+        let length = self.card.receive(frame)?;
+        self.received += 1;
+        Some(length)
+    }
+}
