@@ -1,5 +1,475 @@
-//! Virtual disks.
+//! Virtual disks: one cache of the real disk's blocks for all virtual machines, and what each of them
+//! has written for itself.
+//!
+//! Plain values: machine memory, a guest's memory and the device come in with each call ([`Edge`]).
+//! A call does what can be done at once; what has to wait for the device goes on when a transfer
+//! ends ([`Disks::completed`]).
 
+pub mod cache;
+pub mod command;
 pub mod device;
 pub mod pool;
+pub mod private;
+pub mod request;
+mod serve;
+#[cfg(test)]
+pub mod simulation;
+#[cfg(test)]
+mod tests;
+pub mod transfer;
 pub mod tree;
+pub mod virtual_disk;
+
+use crate::machine::shared::{GuestPages, PageRef, SharedMemory};
+use crate::machine::NoMemory;
+use cache::{Cache, Cached};
+use command::{Command, Commands, List, COMMANDS};
+use device::BlockDevice;
+use disco_abi::{
+    CallError, DiskDone, DiskError, DiskMode, DiskOperation, DISK_COMMANDS_MAX, PAGE_SIZE, SECTOR,
+};
+use pool::{Supply, NONE};
+use private::{Place, PrivateNodes};
+use transfer::Transfers;
+use tree::{Node, NODES};
+use virtual_disk::{Mount, VirtualDisk};
+
+/// Sectors of a block, which is as long as a page.
+pub const BLOCK: u64 = PAGE_SIZE / SECTOR;
+/// Pages of nodes for private sectors, and of commands, at most.
+const PRIVATE_NODE_PAGES: usize = 256;
+/// Nodes of the cache: two machines of 2 GiB full of it.
+const CACHE_NODE_PAGES: usize = pool::CHUNKS_MAX;
+/// See [`PRIVATE_NODE_PAGES`]: enough for some 24 virtual machines with all commands in use.
+const COMMAND_PAGES: usize = 512;
+
+const fn sectors_of(block: u64) -> core::ops::Range<u64> {
+    block * BLOCK..(block + 1) * BLOCK
+}
+
+const fn sector_bytes(sectors: u64) -> usize {
+    (sectors * SECTOR) as usize
+}
+
+/// Memory for the tables of the disks.
+pub trait Tables:
+    Supply<Node<Cached>, NODES> + Supply<Node<Place>, NODES> + Supply<Command, COMMANDS>
+{
+}
+
+impl<T> Tables for T where
+    T: Supply<Node<Cached>, NODES> + Supply<Node<Place>, NODES> + Supply<Command, COMMANDS>
+{
+}
+
+/// What the disks work on.
+pub struct Edge<'a> {
+    /// Machine memory.
+    pub memory: &'a dyn SharedMemory,
+    /// Where tables grow.
+    pub tables: &'a dyn Tables,
+    /// The real disk.
+    pub device: &'a mut dyn BlockDevice,
+}
+
+/// A call that has done nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// It returns this.
+    Call(CallError),
+    /// The virtual machine has no memory for it now.
+    NoMemory,
+}
+
+impl From<CallError> for Refused {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<NoMemory> for Refused {
+    fn from(NoMemory: NoMemory) -> Self {
+        Self::NoMemory
+    }
+}
+
+/// The commands of a virtual machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Queue {
+    /// Those that have ended and were not taken.
+    ended: List,
+    /// All that were not taken.
+    count: usize,
+}
+
+impl Queue {
+    /// None.
+    pub const EMPTY: Self = Self {
+        ended: List::EMPTY,
+        count: 0,
+    };
+}
+
+/// All virtual disks.
+pub struct Disks {
+    cache: Cache,
+    transfers: Transfers,
+    nodes: PrivateNodes,
+    commands: Commands,
+    /// Commands that have not ended, in order.
+    waiting: List,
+    /// The device, or the table of transfers, is full: who comes later waits, too.
+    full: bool,
+    disks: &'static mut [VirtualDisk],
+    mounts: &'static mut [Mount],
+    queues: &'static mut [Queue],
+    /// A bit for each virtual machine with a command that has ended since [`Disks::woken`].
+    woken: u64,
+}
+
+impl Default for Disks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Disks {
+    /// No disks.
+    pub const fn new() -> Self {
+        Self {
+            cache: Cache::new(0, CACHE_NODE_PAGES),
+            transfers: Transfers::NONE,
+            nodes: PrivateNodes::new(PRIVATE_NODE_PAGES),
+            commands: Commands::new(COMMAND_PAGES),
+            waiting: List::EMPTY,
+            full: false,
+            disks: &mut [],
+            mounts: &mut [],
+            queues: &mut [],
+            woken: 0,
+        }
+    }
+
+    /// Takes the disks, who has which (those of a virtual machine in the order in which it counts
+    /// them), a queue for each virtual machine, and the most pages of the cache.
+    pub fn set_up(
+        &mut self,
+        disks: &'static mut [VirtualDisk],
+        mounts: &'static mut [Mount],
+        queues: &'static mut [Queue],
+        cache_pages: usize,
+    ) {
+        self.disks = disks;
+        self.mounts = mounts;
+        self.queues = queues;
+        self.cache.set_most(cache_pages);
+    }
+
+    /// The virtual disks.
+    pub fn disks(&self) -> &[VirtualDisk] {
+        self.disks
+    }
+
+    /// Who has which disks.
+    pub fn mounts(&self) -> &[Mount] {
+        self.mounts
+    }
+
+    /// The global disk cache.
+    pub const fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Pages of tables: they never come back.
+    pub const fn table_pages(&self) -> usize {
+        self.cache.table_pages() + self.nodes.pages() + self.commands.pages()
+    }
+
+    /// Virtual machines whose commands have ended since this was called last, a bit each.
+    pub fn woken(&mut self) -> u64 {
+        core::mem::take(&mut self.woken)
+    }
+
+    /// Whether commands of the virtual machine wait to be taken.
+    pub fn has_ended(&self, vm: usize) -> bool {
+        let queue = self.queues.get(vm);
+        queue.is_some_and(|queue| queue.ended.first() != NONE)
+    }
+
+    /// The disk that virtual machine `vm` counts as `number`.
+    ///
+    /// # Errors
+    /// It has no such disk.
+    pub fn mount(&self, vm: usize, number: u64) -> Result<(usize, &VirtualDisk), CallError> {
+        let all = self.mounts.iter().enumerate();
+        let mut own = all.filter(|(_, mount)| usize::from(mount.vm) == vm);
+        let number = usize::try_from(number).map_err(|_| CallError::NoDevice)?;
+        let (index, mount) = own.nth(number).ok_or(CallError::NoDevice)?;
+        let disk = self.disks.get(usize::from(mount.disk));
+        Ok((index, disk.ok_or(CallError::NoDevice)?))
+    }
+
+    /// `DiskOpen`.
+    ///
+    /// # Errors
+    /// What the call returns.
+    pub fn open(&mut self, vm: usize, number: u64) -> Result<(), CallError> {
+        let (index, disk) = self.mount(vm, number)?;
+        if let Some(owner) = disk.owner {
+            if usize::from(owner) != vm {
+                return Err(CallError::InUse);
+            }
+        }
+        if disk.fault || self.mounts[index].fault {
+            return Err(CallError::NoDevice);
+        }
+        let mount = &mut self.mounts[index];
+        mount.open = true;
+        let disk = &mut self.disks[usize::from(mount.disk)];
+        if disk.mode == DiskMode::Exclusive {
+            disk.owner = Some(mount.vm);
+        }
+        Ok(())
+    }
+
+    /// `DiskCommand`, of virtual machine `vm` with `memory` bytes; `bytes` is the monitor's copy of
+    /// the command. Whether it has ended well.
+    ///
+    /// # Errors
+    /// It has not begun.
+    pub fn command(
+        &mut self,
+        edge: &mut Edge<'_>,
+        (vm, memory, guest): (usize, u64, &mut dyn GuestPages),
+        number: u64,
+        bytes: &[u8],
+    ) -> Result<bool, Refused> {
+        let (mount, disk) = self.mount(vm, number)?;
+        let (sectors, mode) = (disk.sectors, disk.mode);
+        if !self.mounts[mount].open {
+            return Err(CallError::WrongState.into());
+        }
+        if self.queues[vm].count >= DISK_COMMANDS_MAX || !self.commands.reserve(1, edge.tables) {
+            return Err(CallError::Busy.into());
+        }
+        let Some(index) = self.commands.take() else {
+            return Err(CallError::Busy.into());
+        };
+        let command = self.commands.get_mut(index);
+        command.reset(vm as u16, mount as u16);
+        let mut result = command.request.parse(bytes, memory).map_err(Refused::Call);
+        let request = &command.request;
+        let end = request.sector.checked_add(request.sectors.into());
+        let writes = matches!(
+            request.operation,
+            DiskOperation::Write | DiskOperation::WriteDurable
+        );
+        if result.is_ok() {
+            if end.is_none_or(|end| end > sectors) {
+                command.error = Some(DiskError::OutOfRange);
+            } else if writes && mode == DiskMode::ReadOnly {
+                command.error = Some(DiskError::ReadOnly);
+            } else if writes {
+                let cache = &mut self.cache;
+                result = command
+                    .capture(guest, edge.memory, || cache.allocate(edge.memory))
+                    .map_err(Refused::from);
+                guest.settle();
+            }
+        }
+        if let Err(refused) = result {
+            self.commands.give(index);
+            return Err(refused);
+        }
+        self.queues[vm].count += 1;
+        if !self.attempt(edge, index) {
+            self.waiting.push(&mut self.commands, index);
+            return Ok(false);
+        }
+        let command = self.commands.get_mut(index);
+        if command.error.is_some() || Self::deliver(command, guest, edge.memory).is_err() {
+            self.end(edge, index);
+            return Ok(false);
+        }
+        guest.settle();
+        self.forget(edge, index);
+        Ok(true)
+    }
+
+    /// `DiskTake`: tells `done` up to `most` commands of `vm` that have ended; how many.
+    ///
+    /// # Errors
+    /// The virtual machine has no memory for what was read, and none was told.
+    pub fn take(
+        &mut self,
+        edge: &mut Edge<'_>,
+        (vm, guest): (usize, &mut dyn GuestPages),
+        most: usize,
+        mut done: impl FnMut(usize, DiskDone),
+    ) -> Result<usize, NoMemory> {
+        let mut count = 0;
+        let mut missing = false;
+        while count < most {
+            let Some(queue) = self.queues.get_mut(vm) else {
+                break;
+            };
+            let index = queue.ended.first();
+            if index == NONE {
+                break;
+            }
+            let command = self.commands.get_mut(index);
+            if command.error.is_none() && Self::deliver(command, guest, edge.memory).is_err() {
+                missing = count == 0;
+                break;
+            }
+            let status = command.error.map_or(0, |error| error as u64);
+            let tag = command.request.tag;
+            queue.ended.unlink(&mut self.commands, NONE);
+            self.forget(edge, index);
+            done(count, DiskDone { tag, status });
+            count += 1;
+        }
+        guest.settle();
+        if missing {
+            Err(NoMemory)
+        } else {
+            Ok(count)
+        }
+    }
+
+    /// Transfers may have ended: everything that waited for them goes on.
+    pub fn completed(&mut self, edge: &mut Edge<'_>) {
+        while let Some((number, result)) = edge.device.completed() {
+            self.transfer_ended(edge, number, result.is_ok());
+            self.full = false;
+            self.go_on(edge);
+            self.transfers.end(number, edge.memory);
+        }
+        if self.transfers.is_empty() {
+            // For those that waited for memory only while there was hope.
+            self.go_on(edge);
+        }
+    }
+
+    /// Virtual machine `vm` has ended: its commands and its private sectors that do not last go, and
+    /// what it has alone is free for others. Transfers under way keep what they need.
+    pub fn vm_ended(&mut self, edge: &mut Edge<'_>, vm: usize) {
+        let Some(queue) = self.queues.get_mut(vm) else {
+            return;
+        };
+        let mut ended = core::mem::replace(queue, Queue::EMPTY).ended;
+        while ended.first() != NONE {
+            let index = ended.unlink(&mut self.commands, NONE);
+            self.commands.get_mut(index).release(edge.memory);
+            self.commands.give(index);
+        }
+        let mut index = self.waiting.first();
+        while index != NONE {
+            let command = self.commands.get_mut(index);
+            if usize::from(command.vm) == vm {
+                command.orphan = true;
+                command.error = Some(DiskError::Device);
+            }
+            index = List::behind(&self.commands, index);
+        }
+        self.go_on(edge);
+        for mount in self.mounts.iter_mut() {
+            if usize::from(mount.vm) == vm {
+                mount.open = false;
+                if self.disks[usize::from(mount.disk)].mode == DiskMode::Cow {
+                    mount.private.clear(edge.memory, &mut self.nodes);
+                }
+            }
+        }
+        for disk in self.disks.iter_mut() {
+            disk.owner = disk.owner.filter(|&owner| usize::from(owner) != vm);
+        }
+        self.woken &= !(1u64.checked_shl(vm as u32).unwrap_or(0));
+    }
+
+    /// Gives up to `count` pages of the cache back; how many.
+    pub fn shrink(&mut self, memory: &dyn SharedMemory, count: usize) -> usize {
+        self.cache.shrink(memory, count)
+    }
+
+    /// Private sectors of a mount.
+    pub fn private_sectors(&self, mount: &Mount) -> u64 {
+        mount.private.sectors(&self.nodes)
+    }
+
+    /// Tells `each` every use of a page that the disks have counted.
+    pub fn uses(&self, each: &mut dyn FnMut(crate::address::MachinePage)) {
+        self.cache.iter().for_each(|(_, page)| each(page));
+        self.transfers.pages().for_each(&mut *each);
+        for mount in self.mounts.iter() {
+            for place in mount.private.places(&self.nodes) {
+                if let Place::Page(page) = place {
+                    each(page.page());
+                }
+            }
+        }
+        let ended = self.queues.iter().map(|queue| queue.ended);
+        for list in ended.chain([self.waiting]) {
+            let mut index = list.first();
+            while index != NONE {
+                let pages = self.commands.get(index).pages();
+                pages.map(PageRef::page).for_each(&mut *each);
+                index = List::behind(&self.commands, index);
+            }
+        }
+    }
+
+    fn deliver(
+        command: &Command,
+        guest: &mut dyn GuestPages,
+        memory: &dyn SharedMemory,
+    ) -> Result<(), NoMemory> {
+        match command.request.operation {
+            DiskOperation::Read => command.deliver(guest, memory),
+            _ => Ok(()),
+        }
+    }
+
+    /// A command, in no list, has ended and waits to be taken.
+    fn end(&mut self, edge: &Edge<'_>, index: u32) {
+        let command = self.commands.get_mut(index);
+        if command.orphan {
+            command.release(edge.memory);
+            self.commands.give(index);
+            return;
+        }
+        if command.error.is_some() || command.request.operation != DiskOperation::Read {
+            command.release(edge.memory);
+        }
+        let vm = command.vm;
+        self.queues[usize::from(vm)]
+            .ended
+            .push(&mut self.commands, index);
+        self.woken |= 1u64.checked_shl(vm.into()).unwrap_or(0);
+    }
+
+    /// A command, in no list, was taken.
+    fn forget(&mut self, edge: &Edge<'_>, index: u32) {
+        let command = self.commands.get_mut(index);
+        command.release(edge.memory);
+        let vm = usize::from(command.vm);
+        self.commands.give(index);
+        self.queues[vm].count = self.queues[vm].count.saturating_sub(1);
+    }
+
+    /// Every command that waits tries again, in order.
+    fn go_on(&mut self, edge: &mut Edge<'_>) {
+        let mut previous = NONE;
+        let mut index = self.waiting.first();
+        while index != NONE {
+            let next = List::behind(&self.commands, index);
+            if self.attempt(edge, index) {
+                self.waiting.unlink(&mut self.commands, previous);
+                self.end(edge, index);
+            } else {
+                previous = index;
+            }
+            index = next;
+        }
+    }
+}

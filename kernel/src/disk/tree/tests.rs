@@ -45,7 +45,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Nodes of the tree; every rule of its form holds.
-fn checked(tree: &Tree, nodes: &Nodes<u32>, node: u32, level: usize, bounds: Range<u64>) -> usize {
+fn checked(nodes: &Nodes<u32>, node: u32, level: usize, bounds: Range<u64>) -> usize {
     let slots = nodes.get(node).slots();
     assert!(!slots.is_empty());
     assert!(slots.is_sorted_by(|one, other| one.start < other.start));
@@ -58,7 +58,7 @@ fn checked(tree: &Tree, nodes: &Nodes<u32>, node: u32, level: usize, bounds: Ran
         } else {
             assert!(slot.value.is_none());
             assert_eq!(slot.start, nodes.get(slot.child).slots[0].start);
-            count += checked(tree, nodes, slot.child, level - 1, slot.start..next);
+            count += checked(nodes, slot.child, level - 1, slot.start..next);
         }
     }
     count
@@ -67,7 +67,7 @@ fn checked(tree: &Tree, nodes: &Nodes<u32>, node: u32, level: usize, bounds: Ran
 fn check(tree: &Tree, nodes: &Nodes<u32>, model: &BTreeMap<u64, u32>, uses: &Counted) {
     let used = match tree.height {
         0 => 0,
-        height => checked(tree, nodes, tree.root, height - 1, 0..u64::MAX),
+        height => checked(nodes, tree.root, height - 1, 0..u64::MAX),
     };
     assert_eq!(used, nodes.used(), "nodes are lost or used twice");
     let mut found = BTreeMap::new();

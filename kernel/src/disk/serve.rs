@@ -1,0 +1,392 @@
+//! How a command goes on: what can be done now is done, what is missing is asked of the device.
+
+use super::cache::{Cache, Lookup};
+use super::command::{Command, Phase};
+use super::device::{BlockDevice, Transfer, PIECES_MAX};
+use super::private::{copy_sectors, Place, PrivateNodes};
+use super::transfer::{Purpose, Transfers};
+use super::virtual_disk::{Mount, VirtualDisk};
+use super::{Disks, Edge, BLOCK};
+use crate::machine::shared::PageRef;
+use disco_abi::{DiskError, DiskMode, DiskOperation, PAGE_SIZE, SECTOR};
+
+/// What of a block has to be waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Missing {
+    Nothing,
+    /// A transfer that is under way.
+    Wait,
+    /// A block of the real disk that nobody has asked for.
+    Block(u64),
+}
+
+/// What a step needs, apart from the command it is about.
+struct Step<'a, 'e> {
+    edge: &'a mut Edge<'e>,
+    cache: &'a mut Cache,
+    transfers: &'a mut Transfers,
+    nodes: &'a mut PrivateNodes,
+    disk: &'a mut VirtualDisk,
+    mount: &'a mut Mount,
+    full: &'a mut bool,
+    index: u32,
+}
+
+impl Disks {
+    /// Does what can be done for a command; whether it has ended.
+    pub(super) fn attempt(&mut self, edge: &mut Edge<'_>, index: u32) -> bool {
+        let command = self.commands.get_mut(index);
+        let mount = &mut self.mounts[usize::from(command.mount)];
+        let mut step = Step {
+            edge,
+            cache: &mut self.cache,
+            transfers: &mut self.transfers,
+            nodes: &mut self.nodes,
+            disk: &mut self.disks[usize::from(mount.disk)],
+            mount,
+            full: &mut self.full,
+            index,
+        };
+        step.go_on(command)
+    }
+
+    /// A transfer has ended: what it was for is so now, or has failed.
+    pub(super) fn transfer_ended(&mut self, edge: &mut Edge<'_>, number: u32, well: bool) {
+        let Some(transfer) = self.transfers.get(number) else {
+            return;
+        };
+        if transfer.command != super::NONE {
+            let command = self.commands.get_mut(transfer.command);
+            command.transfers -= 1;
+            if !well {
+                command.error = Some(DiskError::Device);
+            }
+        }
+        match transfer.purpose {
+            Purpose::Fill(first) => {
+                for (block, page) in (first..).zip(transfer.pages()) {
+                    self.cache.read_ended(edge.memory, block, page, well);
+                }
+            }
+            Purpose::Clean(first) => {
+                for (block, page) in (first..).zip(transfer.pages()) {
+                    self.cache.write_ended(edge.memory, block, page, well);
+                }
+            }
+            Purpose::Flush | Purpose::Record { .. } => {}
+        }
+    }
+}
+
+impl Step<'_, '_> {
+    fn go_on(&mut self, command: &mut Command) -> bool {
+        loop {
+            if command.error.is_some() {
+                return command.transfers == 0;
+            }
+            let operation = command.request.operation;
+            match command.phase {
+                Phase::Blocks => {
+                    match (operation, self.disk.mode) {
+                        (DiskOperation::Flush, _) => {}
+                        (DiskOperation::Read, _) => self.read(command),
+                        (_, DiskMode::Cow) => self.write_private(command),
+                        _ => self.write_through(command),
+                    }
+                    if command.error.is_some() {
+                        continue;
+                    }
+                    if !command.is_ready() || command.transfers > 0 {
+                        return false;
+                    }
+                    let lasts = !matches!(self.disk.mode, DiskMode::Cow | DiskMode::ReadOnly);
+                    let durable = matches!(
+                        operation,
+                        DiskOperation::Flush | DiskOperation::WriteDurable
+                    );
+                    if !(durable && lasts) {
+                        return true;
+                    }
+                    command.phase = Phase::Flush;
+                }
+                Phase::Flush => {
+                    if !self.start(Transfer::Flush, 0, Purpose::Flush, 0, |_| unreachable()) {
+                        return false;
+                    }
+                    command.transfers += 1;
+                    command.phase = Phase::Flushing;
+                    return false;
+                }
+                Phase::Flushing => return command.transfers == 0,
+            }
+        }
+    }
+
+    /// Begins a transfer for the command, unless the device is full.
+    fn start(
+        &mut self,
+        transfer: Transfer,
+        sector: u64,
+        purpose: Purpose,
+        count: usize,
+        piece: impl FnMut(usize) -> (PageRef, u64, u32),
+    ) -> bool {
+        if *self.full {
+            return false;
+        }
+        let device: &mut dyn BlockDevice = &mut *self.edge.device;
+        let edge = (device, self.edge.memory);
+        let what = (purpose, self.index);
+        let begun = self
+            .transfers
+            .begin(edge, (transfer, sector), what, count, piece);
+        *self.full = begun.is_err();
+        begun.is_ok()
+    }
+
+    /// What of sectors `wanted` of a block of the virtual disk is not in memory.
+    fn missing(&mut self, block: u64, wanted: u32) -> Missing {
+        let (mask, _) = self.mount.private.of_block(self.nodes, block);
+        if wanted & !mask == 0 {
+            return Missing::Nothing;
+        }
+        self.missing_base(block)
+    }
+
+    fn missing_base(&mut self, block: u64) -> Missing {
+        let real = self.disk.first + block;
+        match self.cache.look(real) {
+            Lookup::Valid(..) => Missing::Nothing,
+            Lookup::Reading => Missing::Wait,
+            Lookup::Absent => Missing::Block(real),
+        }
+    }
+
+    /// Gathers the pages of a read.
+    fn read(&mut self, command: &mut Command) {
+        let first = command.first_block();
+        let mut number = 0;
+        while number < command.blocks() {
+            if command.parts[number].ready {
+                number += 1;
+                continue;
+            }
+            let (block, wanted) = (first + number as u64, command.wanted(number));
+            let missing = self.missing(block, wanted);
+            match missing {
+                Missing::Nothing => self.gather(command, number, block, wanted),
+                Missing::Wait => {}
+                Missing::Block(real) => {
+                    let mut run = 1;
+                    while run < PIECES_MAX && number + run < command.blocks() {
+                        let next = number + run;
+                        let wanted = command.wanted(next);
+                        let absent = Missing::Block(real + run as u64);
+                        if command.parts[next].ready
+                            || self.missing(first + next as u64, wanted) != absent
+                        {
+                            break;
+                        }
+                        run += 1;
+                    }
+                    let started = self.fill(command, real, run);
+                    self.disk.misses += started as u64;
+                    number += run;
+                    continue;
+                }
+            }
+            number += 1;
+        }
+    }
+
+    /// Holds the pages of a block that is in memory.
+    fn gather(&mut self, command: &mut Command, number: usize, block: u64, wanted: u32) {
+        let memory = self.edge.memory;
+        let part = &mut command.parts[number];
+        let (mask, place) = self.mount.private.of_block(self.nodes, block);
+        if mask & wanted != 0 {
+            if let Some(Place::Page(page)) = place {
+                part.private = Some(memory.share(page));
+            }
+        }
+        if wanted & !mask != 0 {
+            if let Lookup::Valid(page, _) = self.cache.look(self.disk.first + block) {
+                part.base = Some(memory.share(page));
+                self.disk.reads += 1;
+            }
+        }
+        part.mask = mask;
+        part.ready = true;
+    }
+
+    /// Begins to read `count` blocks of the real disk from `real` on into the cache; how many it is.
+    /// Without memory the command waits for others to end, and fails if there are none.
+    fn fill(&mut self, command: &mut Command, real: u64, count: usize) -> usize {
+        let memory = self.edge.memory;
+        if *self.full || !self.transfers.has_room() {
+            *self.full = true;
+            return 0;
+        }
+        let mut pages = [const { None }; PIECES_MAX];
+        let mut got = 0;
+        if self.cache.reserve(self.edge.tables, count) {
+            while let Some(place) = pages.get_mut(got).filter(|_| got < count) {
+                let Ok(page) = self.cache.allocate(memory) else {
+                    break;
+                };
+                *place = Some(page);
+                got += 1;
+            }
+        }
+        if got == 0 {
+            if self.transfers.is_empty() {
+                command.error = Some(DiskError::NoSpace);
+            }
+            return 0;
+        }
+        let sector = real * BLOCK;
+        let end = self.edge.device.sectors();
+        let begun = self.start(Transfer::Read, sector, Purpose::Fill(real), got, |index| {
+            let left = end.saturating_sub(sector + index as u64 * BLOCK);
+            let bytes = (left.min(BLOCK) * SECTOR) as u32;
+            // All are there: they were counted.
+            let page = pages[index].as_ref().map(|page| memory.share(page));
+            (page.unwrap_or_else(|| unreachable().0), 0, bytes)
+        });
+        command.transfers += u16::from(begun);
+        for (block, page) in (real..).zip(pages.into_iter().flatten()) {
+            if begun {
+                let tables = (memory, self.edge.tables as _);
+                self.cache.put(tables, block, page, (true, false));
+            } else {
+                memory.release(page);
+            }
+        }
+        if begun {
+            got
+        } else {
+            0
+        }
+    }
+
+    /// Makes what the guest has written its private sectors.
+    fn write_private(&mut self, command: &mut Command) {
+        for number in 0..command.blocks() {
+            let block = command.first_block() + number as u64;
+            let wanted = command.wanted(number);
+            let Some(page) = command.parts[number].base.take() else {
+                continue;
+            };
+            let (memory, tables) = (self.edge.memory, self.edge.tables);
+            let fits = self.mount.private.reserve(self.nodes, tables);
+            let (mask, place) = self.mount.private.of_block(self.nodes, block);
+            if !fits || (mask == 0 && self.mount.private.blocks() >= self.disk.private_max) {
+                memory.release(page);
+                self.mount.full = true;
+                command.error = Some(DiskError::NoSpace);
+                return;
+            }
+            if let (Some(Place::Page(old)), true) = (place, mask & !wanted != 0) {
+                copy_sectors(memory, old, &page, mask & !wanted);
+            }
+            let set = (mask | wanted, Place::Page(page));
+            let nodes = (&mut *self.nodes, tables as _);
+            self.mount.private.set(memory, nodes, block, set);
+            command.parts[number].ready = true;
+        }
+    }
+
+    /// Puts what the guest has written into the cache and begins to write it to the real disk: runs
+    /// of blocks that nothing else is under way for.
+    fn write_through(&mut self, command: &mut Command) {
+        let mut number = 0;
+        while number < command.blocks() {
+            if command.parts[number].ready {
+                number += 1;
+                continue;
+            }
+            let mut run = 0;
+            while run < PIECES_MAX && self.can_write(command, number + run) {
+                run += 1;
+            }
+            if run == 0 {
+                number += 1;
+            } else if self.clean(command, number, run) {
+                number += run;
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Whether part `number` of a write can be passed on. The rest of a block of which it writes a
+    /// part is filled in, or asked for.
+    fn can_write(&mut self, command: &mut Command, number: usize) -> bool {
+        if number >= command.blocks() || command.parts[number].ready {
+            return false;
+        }
+        let real = self.disk.first + command.first_block() + number as u64;
+        let wanted = command.wanted(number);
+        match (self.cache.look(real), &command.parts[number].base) {
+            (Lookup::Valid(_, true), _) | (_, None) => false,
+            (_, Some(_)) if wanted == u32::MAX => true,
+            (Lookup::Valid(page, false), Some(new)) => {
+                copy_sectors(self.edge.memory, page, new, !wanted);
+                true
+            }
+            (Lookup::Reading, _) => false,
+            (Lookup::Absent, _) => {
+                self.fill(command, real, 1);
+                false
+            }
+        }
+    }
+
+    /// Writes `count` parts from `number` on; whether it has begun.
+    fn clean(&mut self, command: &mut Command, number: usize, count: usize) -> bool {
+        let memory = self.edge.memory;
+        if !self.cache.reserve(self.edge.tables, count) {
+            if self.transfers.is_empty() {
+                command.error = Some(DiskError::NoSpace);
+            }
+            return false;
+        }
+        let real = self.disk.first + command.first_block() + number as u64;
+        let sector = real * BLOCK + command.range(number).start;
+        let begun = self.start(
+            Transfer::Write,
+            sector,
+            Purpose::Clean(real),
+            count,
+            |index| {
+                let range = command.range(number + index);
+                let page = command.parts[number + index].base.as_ref();
+                let page = page.map(|page| memory.share(page));
+                let bytes = ((range.end - range.start) * SECTOR) as u32;
+                let page = page.unwrap_or_else(|| unreachable().0);
+                (page, range.start * SECTOR, bytes)
+            },
+        );
+        if !begun {
+            return false;
+        }
+        command.transfers += 1;
+        let parts = &mut command.parts[number..number + count];
+        for (block, part) in (real..).zip(parts) {
+            part.ready = true;
+            if let Some(page) = part.base.take() {
+                let tables = (memory, self.edge.tables as _);
+                self.cache.put(tables, block, page, (false, true));
+            }
+        }
+        true
+    }
+}
+
+/// A piece that was counted is there.
+#[cold]
+fn unreachable() -> (PageRef, u64, u32) {
+    panic!("a transfer of the disks without its page")
+}
+
+const _: () = assert!(BLOCK * SECTOR == PAGE_SIZE);

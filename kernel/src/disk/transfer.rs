@@ -1,0 +1,139 @@
+//! Transfers of the real disk that are under way, with the pages they need.
+
+use super::device::{BlockDevice, DeviceFull, Piece, Transfer, PIECES_MAX};
+use crate::address::{MachineAddress, MachinePage};
+use crate::machine::shared::{PageRef, SharedMemory};
+
+/// Most transfers under way; a device may take fewer.
+pub const TRANSFERS_MAX: usize = 32;
+
+/// What is done when a transfer has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// Fills blocks of the cache, from this one on.
+    Fill(u64),
+    /// Takes blocks of the cache to the disk, from this one on.
+    Clean(u64),
+    /// Makes durable what was written.
+    Flush,
+    /// Part of a record of the log of a mount.
+    Record {
+        /// Which mount.
+        mount: u16,
+        /// Which record.
+        number: u32,
+    },
+}
+
+/// A transfer and what it needs.
+pub struct UnderWay {
+    /// What for.
+    pub purpose: Purpose,
+    /// The command that waits for it, or `NONE`.
+    pub command: u32,
+    pages: [Option<PageRef>; PIECES_MAX],
+    count: usize,
+}
+
+impl UnderWay {
+    const NOTHING: Self = Self {
+        purpose: Purpose::Flush,
+        command: 0,
+        pages: [const { None }; PIECES_MAX],
+        count: 0,
+    };
+
+    /// Its pages, in order.
+    pub fn pages(&self) -> impl Iterator<Item = MachinePage> + '_ {
+        self.pages[..self.count].iter().flatten().map(PageRef::page)
+    }
+
+    fn release(&mut self, memory: &dyn SharedMemory) {
+        for page in &mut self.pages[..self.count] {
+            if let Some(page) = page.take() {
+                memory.release(page);
+            }
+        }
+    }
+}
+
+/// All that are under way.
+pub struct Transfers {
+    table: [UnderWay; TRANSFERS_MAX],
+    /// A bit for each that is.
+    busy: u32,
+}
+
+impl Transfers {
+    /// None.
+    pub const NONE: Self = Self {
+        table: [const { UnderWay::NOTHING }; TRANSFERS_MAX],
+        busy: 0,
+    };
+
+    /// Whether one more can be tried.
+    pub const fn has_room(&self) -> bool {
+        self.busy != u32::MAX
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.busy == 0
+    }
+
+    /// Begins a transfer of `count` pieces, at most [`PIECES_MAX`], that `piece` tells: a use of a
+    /// page, which the transfer keeps, the offset and the bytes.
+    ///
+    /// # Errors
+    /// The device is full; nothing has changed.
+    pub fn begin(
+        &mut self,
+        (device, memory): (&mut dyn BlockDevice, &dyn SharedMemory),
+        (transfer, sector): (Transfer, u64),
+        (purpose, command): (Purpose, u32),
+        count: usize,
+        mut piece: impl FnMut(usize) -> (PageRef, u64, u32),
+    ) -> Result<(), DeviceFull> {
+        let number = self.busy.trailing_ones();
+        let slot = self.table.get_mut(number as usize).ok_or(DeviceFull)?;
+        let mut pieces = [Piece {
+            address: MachineAddress(0),
+            bytes: 0,
+        }; PIECES_MAX];
+        slot.purpose = purpose;
+        slot.command = command;
+        slot.count = count;
+        let places = pieces.iter_mut().zip(&mut slot.pages);
+        for (index, (to, kept)) in places.take(count).enumerate() {
+            let (page, offset, bytes) = piece(index);
+            let address = MachineAddress(page.page().address().0 + offset);
+            *to = Piece { address, bytes };
+            *kept = Some(page);
+        }
+        let submitted = device.submit(transfer, sector, &pieces[..count], number);
+        match submitted {
+            Ok(()) => self.busy |= 1 << number,
+            Err(DeviceFull) => slot.release(memory),
+        }
+        submitted
+    }
+
+    /// The transfer with this name, if it is under way.
+    pub fn get(&self, number: u32) -> Option<&UnderWay> {
+        let bit = 1u32.checked_shl(number)?;
+        (self.busy & bit != 0).then(|| &self.table[number as usize])
+    }
+
+    /// Forgets a transfer that has ended.
+    pub fn end(&mut self, number: u32, memory: &dyn SharedMemory) {
+        self.table[number as usize].release(memory);
+        self.busy &= !(1 << number);
+    }
+
+    /// Every page that a transfer under way needs.
+    pub fn pages(&self) -> impl Iterator<Item = MachinePage> + '_ {
+        let busy = move |&(number, _): &(usize, &UnderWay)| self.busy & (1 << number) != 0;
+        let busy = self.table.iter().enumerate().filter(busy);
+        busy.flat_map(|(_, transfer)| transfer.pages())
+    }
+}

@@ -1,0 +1,64 @@
+//! A virtual disk, and a virtual machine that has it.
+
+use super::private::Private;
+use super::BLOCK;
+use disco_abi::DiskMode;
+
+/// A disk of the machine description.
+pub struct VirtualDisk {
+    /// Its name.
+    pub name: &'static str,
+    /// What becomes of writes.
+    pub mode: DiskMode,
+    /// Its first block on the real disk.
+    pub first: u64,
+    /// Length in sectors.
+    pub sectors: u64,
+    /// Most blocks with private sectors of one virtual machine.
+    pub private_max: u64,
+    /// Who has an exclusive disk.
+    pub owner: Option<u16>,
+    /// Its partition is missing or unfit: nobody can have it.
+    pub fault: bool,
+    /// Blocks that reads have taken from the cache.
+    pub reads: u64,
+    /// Of those, blocks that had to be read from the real disk for it.
+    pub misses: u64,
+}
+
+impl VirtualDisk {
+    /// Whether a block of the real disk is one of this disk's.
+    pub const fn contains(&self, block: u64) -> bool {
+        block >= self.first && block - self.first < self.sectors.div_ceil(BLOCK)
+    }
+}
+
+/// A virtual machine has a disk.
+pub struct Mount {
+    /// Which virtual machine.
+    pub vm: u16,
+    /// Which disk.
+    pub disk: u16,
+    /// Its log is damaged: it cannot have the disk.
+    pub fault: bool,
+    /// It has opened it.
+    pub open: bool,
+    /// A write was refused since the private sectors have reached their quota.
+    pub full: bool,
+    /// What it has written for itself.
+    pub private: Private,
+}
+
+impl Mount {
+    /// Not opened, nothing written.
+    pub const fn new(vm: u16, disk: u16) -> Self {
+        Self {
+            vm,
+            disk,
+            fault: false,
+            open: false,
+            full: false,
+            private: Private::NONE,
+        }
+    }
+}
