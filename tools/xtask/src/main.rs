@@ -18,6 +18,7 @@ mod payload;
 mod process;
 mod run;
 mod setup;
+mod soak;
 mod test;
 
 use anyhow::{ensure, Result};

@@ -1,0 +1,4 @@
+//! Checks that take long.
+
+mod nbd;
+mod volatile;
