@@ -44,6 +44,9 @@ pub enum Action {
     /// Run random programs natively and as a guest, and compare everything that they leave.
     #[command(subcommand)]
     Fuzz(FuzzAction),
+    /// Check for as long as you like.
+    #[command(subcommand)]
+    Soak(SoakAction),
     /// Print what the monitor's parts take, and check its size.
     #[command(after_help = "Example:\n  cargo xtask sizes")]
     Sizes,
@@ -90,6 +93,16 @@ Examples:
   cargo xtask fuzz cpu --seed 7 --minutes 60
   cargo xtask fuzz cpu --seed 7 --program 1234
   cargo xtask fuzz cpu --self-test";
+
+const POWER_CUT_EXAMPLES: &str = "\
+A Linux guest appends records with fsync to files on an exclusive and on a cow-persistent disk. At a random
+moment QEMU is killed, and of what the real disk was not told to flush some sectors are kept and others lost.
+Then every record whose fsync had returned has to be there, and the file systems in order.
+
+Examples:
+  cargo xtask soak power-cut --rounds 200
+  cargo xtask soak power-cut --seed 7
+  cargo xtask soak power-cut --self-test";
 
 const CONFORMANCE_EXAMPLES: &str = "\
 The programs are in guests/conformance, the differences that are allowed in
@@ -206,6 +219,29 @@ pub struct FuzzArgs {
     /// Only this program of the seed, by its number.
     #[arg(long, value_name = "K", requires = "seed", conflicts_with_all = ["programs", "minutes"])]
     pub program: Option<u64>,
+}
+
+/// What to check for long.
+#[derive(Subcommand)]
+#[command(after_help = "Example:\n  cargo xtask soak power-cut --rounds 200")]
+pub enum SoakAction {
+    /// Disks that keep what is written, with power cuts.
+    #[command(after_help = POWER_CUT_EXAMPLES)]
+    PowerCut(PowerCutArgs),
+}
+
+/// Arguments of `soak power-cut`.
+#[derive(Args)]
+pub struct PowerCutArgs {
+    /// How often the power is cut.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub rounds: u64,
+    /// The seed of what is lost and when; a new one each time without it.
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Run a monitor that ignores flushes, and catch it.
+    #[arg(long, conflicts_with = "rounds")]
+    pub self_test: bool,
 }
 
 /// Arguments of `bench`.

@@ -61,6 +61,7 @@ fn act(action: Action, installer: &Installer) -> Result<ExitCode> {
         Action::Bench(args) => bench::run(args.json.as_deref(), installer)?,
         Action::Conformance(args) => return conformance::run(&args.filter, installer),
         Action::Fuzz(cli::FuzzAction::Cpu(args)) => return fuzz::cpu(&args, installer),
+        Action::Soak(cli::SoakAction::PowerCut(args)) => return soak::power_cut(&args, installer),
         Action::Sizes => sizes(installer)?,
         Action::Fmt => lint::format(false)?,
         Action::Lint => lint::lint()?,

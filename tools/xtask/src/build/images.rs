@@ -9,16 +9,19 @@ use std::path::PathBuf;
 pub enum BuiltImage {
     /// The root file system of Linux.
     LinuxRoot,
+    /// A file system with the program that writes records until the power is cut.
+    Records,
 }
 
 impl BuiltImage {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::LinuxRoot];
+    pub const ALL: &'static [Self] = &[Self::LinuxRoot, Self::Records];
 
     /// What a description calls it.
     pub fn name(self) -> &'static str {
         match self {
             Self::LinuxRoot => "linux-root",
+            Self::Records => "records",
         }
     }
 
@@ -32,6 +35,7 @@ impl BuiltImage {
     pub fn build(self) -> Result<()> {
         match self {
             Self::LinuxRoot => linux::build_root(),
+            Self::Records => linux::build_records(),
         }
     }
 
@@ -39,6 +43,7 @@ impl BuiltImage {
     pub fn path(self) -> PathBuf {
         match self {
             Self::LinuxRoot => linux::root_path(),
+            Self::Records => linux::records_path(),
         }
     }
 }

@@ -102,6 +102,24 @@ pub fn build_root() -> Result<()> {
     provide_large(&root.join("root.ext4"), &root_path())
 }
 
+/// The image of a disk with the program `records`.
+pub fn records_path() -> PathBuf {
+    ready_folder().join("records")
+}
+
+/// Builds it. Its script is its own: what belongs to `build.sh` builds Linux anew.
+pub fn build_records() -> Result<()> {
+    let script = port().join("records/build.sh");
+    let key = Key::new("records").text(&compiler_version()?);
+    let key = key.tree(&port().join("records"))?;
+    let folder = cache::folder("records", key, |folder| {
+        let mut command = Command::new("sh");
+        command.arg(&script).arg(folder);
+        process::run_step("records: build", "records", &mut command)
+    })?;
+    provide(&folder.join("records.ext4"), &records_path())
+}
+
 fn build_initramfs() -> Result<PathBuf> {
     initramfs_with(None)
 }
@@ -143,13 +161,17 @@ fn port() -> PathBuf {
     paths::root().join("guests/linux")
 }
 
-/// The key of a build from these parts of the port.
-fn key(target: &str, parts: &[&str]) -> Result<Key> {
+fn compiler_version() -> Result<String> {
     let compiler = Command::new(COMPILER)
         .arg("--version")
         .output()
         .context("no cross compiler")?;
-    let key = Key::new(target).text(&String::from_utf8_lossy(&compiler.stdout));
+    Ok(String::from_utf8_lossy(&compiler.stdout).into_owned())
+}
+
+/// The key of a build from these parts of the port.
+fn key(target: &str, parts: &[&str]) -> Result<Key> {
+    let key = Key::new(target).text(&compiler_version()?);
     let key = key.tree(&port().join("build.sh"))?;
     parts
         .iter()

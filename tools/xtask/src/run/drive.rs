@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub enum Drive {
     /// A file.
     File(PathBuf),
+    /// A server of network block devices, at this socket.
+    Server(PathBuf),
 }
 
 impl Drive {
@@ -15,6 +17,10 @@ impl Drive {
     pub fn arguments(&self) -> Vec<String> {
         let source = match self {
             Self::File(path) => format!("file={}", option_path(path)),
+            Self::Server(socket) => format!(
+                "file.driver=nbd,file.server.type=unix,file.server.path={}",
+                option_path(socket)
+            ),
         };
         // Errors go to the monitor; QEMU would stop the machine for some. The slot (hexadecimal) is one of
         // those that are free on the board: the same whatever other devices there are.

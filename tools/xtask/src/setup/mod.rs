@@ -5,7 +5,7 @@ mod need;
 pub mod source;
 pub mod toolchain;
 
-pub use need::Need;
+pub use need::{in_path, Need};
 
 use crate::paths;
 use anyhow::{bail, Context, Result};

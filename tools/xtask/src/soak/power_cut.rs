@@ -1,0 +1,285 @@
+//! `cargo xtask soak power-cut`: cuts the power again and again while a Linux guest writes, and looks
+//! whether everything is there that it was told is durable.
+//!
+//! The real disk is a server of ours with a volatile write cache. A cut kills QEMU; then of everything
+//! that was not flushed some sectors are kept, in no order. The next start has to find every record
+//! whose fsync had returned, on an `exclusive` and on a `cow-persistent` disk.
+
+use super::nbd::{Server, SharedDisk};
+use super::records::Said;
+use super::volatile::{Cut, VolatileDisk};
+use crate::build::images::BuiltImage;
+use crate::build::linux;
+use crate::build::monitor::Image;
+use crate::children::limited;
+use crate::cli::PowerCutArgs;
+use crate::description::Machine;
+use crate::disk::{DiskFile, Keep, Layout, Partition};
+use crate::flash::Flash;
+use crate::paths;
+use crate::run::drive::Drive;
+use crate::run::qemu::Board;
+use crate::run::session::Session;
+use crate::setup::{in_path, Installer, Need};
+use anyhow::{bail, ensure, Context, Result};
+use disco_fuzz::random::Random;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The disk whose file system the host checks: its partition holds what the guest sees.
+const EXCLUSIVE: &str = "exclusive";
+/// The host's checker of file systems.
+const CHECKER: &str = "e2fsck";
+/// The virtual machine.
+const VM: &str = "alpha";
+/// What is typed in it.
+const COMMAND: &str =
+    "mkdir -p /tmp/e /tmp/p; mount -t ext4 /dev/vda /tmp/e && mount -t ext4 /dev/vdb /tmp/p && \
+                       exec /tmp/e/records /tmp/e/exclusive /tmp/p/persistent\r";
+/// Seconds that a start may take, until records are written.
+const START_MAX: u64 = 120;
+/// The longest that records are written before a cut, in milliseconds.
+const WRITING_MAX: u64 = 2500;
+/// Rounds in which a monitor that ignores flushes has to be caught.
+const SELF_TEST_ROUNDS: u64 = 20;
+/// `kernel/src/vm/defect.rs`: flushes end at once, and flush nothing.
+const IGNORE_FLUSH: u64 = 19;
+
+/// What the rounds need.
+struct Soak {
+    board: Board,
+    disk: SharedDisk,
+    exclusive: Partition,
+    random: Random,
+    /// The last record of each file whose fsync had returned.
+    durable: BTreeMap<String, u64>,
+    _file: DiskFile,
+}
+
+/// Runs the rounds; a loss is told and shows in the status.
+pub fn run(args: &PowerCutArgs, installer: &Installer) -> Result<ExitCode> {
+    let mut needs = vec![Need::Emulator];
+    needs.extend(Need::MONITOR);
+    needs.extend(Need::LINUX);
+    let toolchain = installer.provide(&needs)?;
+    let monitor = if args.self_test {
+        let mut monitor = Image::build_with_defects(&toolchain)?;
+        monitor.seed(IGNORE_FLUSH)?;
+        monitor
+    } else {
+        Image::build(&toolchain)?
+    };
+    linux::build_guest()?;
+    BuiltImage::Records.build()?;
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let seed = args.seed.unwrap_or(u64::from(clock.subsec_nanos()));
+    println!("seed {seed} (the moment of a cut also depends on this computer's speed)");
+    let mut soak = Soak::new(&monitor, seed)?;
+    let rounds = if args.self_test {
+        SELF_TEST_ROUNDS
+    } else {
+        args.rounds
+    };
+    let loss = soak.rounds(rounds)?;
+    Ok(match (loss, args.self_test) {
+        (Some(loss), true) => {
+            println!("a monitor that ignores flushes was caught: {loss}");
+            ExitCode::SUCCESS
+        }
+        (None, true) => {
+            println!("MISSED: a monitor that ignores flushes passed {rounds} rounds");
+            ExitCode::FAILURE
+        }
+        (Some(loss), false) => {
+            println!("LOST after a power cut: {loss}");
+            let logs = paths::shown(&folder());
+            println!("  consoles and the disk are in {logs}; again: cargo xtask soak power-cut --seed {seed}");
+            ExitCode::FAILURE
+        }
+        (None, false) => {
+            let records: u64 = soak.durable.values().sum();
+            println!("{rounds} power cuts, {records} durable records, none lost");
+            ExitCode::SUCCESS
+        }
+    })
+}
+
+fn folder() -> PathBuf {
+    paths::target().join("soak")
+}
+
+/// The machine: a disk of each kind that keeps what is written.
+fn machine() -> Result<Machine> {
+    let text = format!(
+        "[hardware]\ncpus = 2\nnodes = 2\nmemory = \"192M\"\nconsole = \"{VM}\"\n\
+         [[disk]]\nname = \"{EXCLUSIVE}\"\nimage = \"records\"\nmode = \"exclusive\"\n\
+         [[disk]]\nname = \"persistent\"\nimage = \"records\"\nmode = \"cow-persistent\"\nlog = \"32M\"\n\
+         [[vm]]\nname = \"{VM}\"\nguest = \"linux\"\nmemory = \"64M\"\ndisks = [\"{EXCLUSIVE}\", \"persistent\"]\n\
+         initrd = \"{}\"\n",
+        linux::initramfs_path().display()
+    );
+    Ok(Machine::parse(
+        "the power cut's machine",
+        Path::new(""),
+        &text,
+    )?)
+}
+
+impl Soak {
+    fn new(monitor: &Image, seed: u64) -> Result<Self> {
+        let machine = machine()?;
+        let flash = folder().join("power-cut.flash");
+        let (description, payload) = machine.encode()?;
+        Flash::assemble(monitor, &description, payload.bytes)?.write(&flash)?;
+        let layout = Layout::of(&machine)?.context("a machine without disks")?;
+        let file = DiskFile::provide(&layout, &folder().join("power-cut.disk"), Keep::Discard)?;
+        let open = File::options().read(true).write(true).open(file.path())?;
+        let disk = VolatileDisk::new(open, Random::new(seed, 0))?;
+        let mut board = Board::of_image(&flash, folder().join("power-cut.events"), Vec::new())?;
+        // Not in the target folder: a socket's path is short.
+        let socket = std::env::temp_dir().join(format!("disco-{}.nbd", std::process::id()));
+        board.disk = Some(Drive::Server(socket));
+        let exclusive = layout.partitions.into_iter();
+        Ok(Self {
+            board,
+            disk: Arc::new(Mutex::new(disk)),
+            exclusive: exclusive
+                .into_iter()
+                .find(|partition| partition.name == EXCLUSIVE)
+                .context("no such partition")?,
+            random: Random::new(seed, 1),
+            durable: BTreeMap::new(),
+            _file: file,
+        })
+    }
+
+    /// Cuts so often, and looks once more at the end. A loss ends it, and is told.
+    fn rounds(&mut self, rounds: u64) -> Result<Option<String>> {
+        for round in 1..=rounds {
+            let before = self.durable.clone();
+            if let Some(loss) = self.until_cut().with_context(|| format!("round {round}"))? {
+                return Ok(Some(format!("round {round}: {loss}")));
+            }
+            let cut = self.disk().cut()?;
+            self.tell(round, rounds, &before, cut);
+            if let Some(fault) = self.check_on_host()? {
+                return Ok(Some(format!("round {round}: {fault}")));
+            }
+        }
+        self.until_cut().context("after the last round")
+    }
+
+    fn disk(&self) -> std::sync::MutexGuard<'_, VolatileDisk> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, round: u64, rounds: u64, before: &BTreeMap<String, u64>, cut: Cut) {
+        let new = |(file, &record): (&String, &u64)| {
+            record - before.get(file).copied().unwrap_or_default()
+        };
+        let records: u64 = self.durable.iter().map(new).sum();
+        println!(
+            "round {round} of {rounds}: {records} records; of {} sectors that were not flushed {} are there, \
+             {} half way",
+            cut.unflushed, cut.newest, cut.between
+        );
+    }
+
+    /// Starts the machine, looks at what it finds, lets it write, and kills it.
+    fn until_cut(&mut self) -> Result<Option<String>> {
+        let Some(Drive::Server(socket)) = &self.board.disk else {
+            bail!("the disk has no server");
+        };
+        let server = Server::start(socket, Arc::clone(&self.disk))?;
+        let logs = folder().join("power-cut");
+        let mut session = Session::start(
+            &self.board.command(),
+            &self.board.events,
+            START_MAX + WRITING_MAX / 1000 + 1,
+            &logs,
+        )?;
+        let said = write_until_cut(
+            &mut session,
+            Duration::from_millis(self.random.below(WRITING_MAX)),
+        );
+        drop(session);
+        server.end()?;
+        let said = said.with_context(|| {
+            format!("see {}", paths::shown(&logs.with_extension("console.log")))
+        })?;
+        if let Some(loss) = said.lost(&self.durable) {
+            return Ok(Some(loss));
+        }
+        if let Some(complaint) = said.complaints.first() {
+            return Ok(Some(complaint.clone()));
+        }
+        self.durable.extend(said.durable);
+        Ok(None)
+    }
+
+    /// The file system of the exclusive disk, as the host's checker sees it after it has replayed the
+    /// journal.
+    fn check_on_host(&self) -> Result<Option<String>> {
+        let copy = folder().join("power-cut.ext4");
+        let mut bytes = vec![0; usize::try_from(self.exclusive.length)?];
+        self.disk().durable(self.exclusive.offset, &mut bytes)?;
+        fs::write(&copy, bytes)?;
+        // Replays the journal, and deletes files that had no name any more; then nothing may be wrong.
+        for arguments in [["-p"], ["-fn"]] {
+            let checker = in_path(CHECKER).context("e2fsck is missing")?;
+            let mut command = Command::new(checker);
+            command.args(arguments).arg(&copy);
+            let output = limited(&command, 60).output()?;
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let status = output.status.code().context("the check was killed")?;
+            let allowed = if arguments == ["-p"] { 1 } else { 0 };
+            if status > allowed {
+                return Ok(Some(format!(
+                    "{CHECKER} {} of the disk `{EXCLUSIVE}` ends with {status}:\n{text}",
+                    arguments[0]
+                )));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What the guest says until the power is cut: so long after the first record on each disk.
+fn write_until_cut(session: &mut Session, writing: Duration) -> Result<Said> {
+    let deadline = Instant::now() + Duration::from_secs(START_MAX);
+    let mut typed = false;
+    let mut cut_at: Option<Instant> = None;
+    loop {
+        ensure!(
+            session.ended()?.is_none(),
+            "the machine has ended by itself"
+        );
+        session.events.poll();
+        if let Some(panic) = session.events.find("panic", None) {
+            bail!(
+                "the monitor stopped: {}",
+                panic.reason.as_deref().unwrap_or("no reason given")
+            );
+        }
+        if !typed && session.events.find("shell_ready", Some(VM)).is_some() {
+            session.send(COMMAND);
+            typed = true;
+        }
+        let said = Said::read(&session.console());
+        let ready = said.durable.len() == 2 && said.found.len() == 2;
+        if ready && cut_at.is_none() {
+            cut_at = Some(Instant::now() + writing);
+        }
+        let over = cut_at.is_some_and(|moment| Instant::now() >= moment);
+        if over || !said.complaints.is_empty() {
+            return Ok(said);
+        }
+        ensure!(Instant::now() < deadline, "no records within {START_MAX} s");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
