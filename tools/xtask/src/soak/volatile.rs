@@ -19,7 +19,7 @@ pub struct VolatileDisk {
     file: File,
     length: u64,
     /// Of each sector that was written, all that was written since it became durable, the newest last.
-    unflushed: BTreeMap<u64, Vec<Box<Sector>>>,
+    unflushed: BTreeMap<u64, Vec<Sector>>,
     versions: usize,
     random: Random,
 }
@@ -76,7 +76,7 @@ impl VolatileDisk {
         for (&sector, versions) in self.unflushed.range(first..first + count) {
             if let Some(newest) = versions.last() {
                 let at = ((sector - first) * SECTOR) as usize;
-                bytes[at..][..SECTOR as usize].copy_from_slice(&newest[..]);
+                bytes[at..][..SECTOR as usize].copy_from_slice(newest);
             }
         }
         Ok(())
@@ -91,7 +91,7 @@ impl VolatileDisk {
                 self.file.write_all_at(content, sector * SECTOR)?;
                 continue;
             }
-            let mut kept = Box::new([0; SECTOR as usize]);
+            let mut kept = [0; SECTOR as usize];
             kept.copy_from_slice(content);
             self.unflushed.entry(sector).or_default().push(kept);
             self.versions += 1;
@@ -111,7 +111,7 @@ impl VolatileDisk {
     pub fn flush(&mut self) -> io::Result<()> {
         for (sector, versions) in std::mem::take(&mut self.unflushed) {
             if let Some(newest) = versions.last() {
-                self.file.write_all_at(&newest[..], sector * SECTOR)?;
+                self.file.write_all_at(newest, sector * SECTOR)?;
             }
         }
         self.versions = 0;
@@ -126,7 +126,7 @@ impl VolatileDisk {
                 continue;
             }
             if let Some(newest) = self.unflushed[&sector].last() {
-                self.file.write_all_at(&newest[..], sector * SECTOR)?;
+                self.file.write_all_at(newest, sector * SECTOR)?;
             }
             self.forget(sector);
         }
@@ -156,8 +156,7 @@ impl VolatileDisk {
             } else {
                 cut.between += 1;
             }
-            self.file
-                .write_all_at(&versions[chosen][..], sector * SECTOR)?;
+            self.file.write_all_at(&versions[chosen], sector * SECTOR)?;
         }
         self.versions = 0;
         Ok(cut)
