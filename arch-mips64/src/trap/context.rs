@@ -24,7 +24,8 @@ pub struct L2Slot {
 }
 
 /// A 2 MiB piece of the linear windows, served with a large page that covers it. The vectors of
-/// several CPUs may read it while it is filled: what they find of EntryLo is invalid or whole.
+/// several CPUs may read it, PageMask first, while it changes: who finds a PageMask finds EntryLo
+/// as it was or as it is, each of them whole, since a piece that is given up keeps it.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct LinearEntry {
@@ -50,8 +51,11 @@ pub struct LinearPair {
 }
 
 impl LinearEntry {
-    /// Fills it, PageMask last.
+    /// Fills it, PageMask last; or gives it up, PageMask alone.
     pub fn set(&self, pair: LinearPair) {
+        if pair.page_mask == 0 {
+            return self.page_mask.store(0, Ordering::Release);
+        }
         self.lo0.store(pair.lo0, Ordering::Relaxed);
         self.lo1.store(pair.lo1, Ordering::Relaxed);
         self.page_mask.store(pair.page_mask, Ordering::Release);

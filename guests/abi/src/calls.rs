@@ -101,15 +101,19 @@ calls! {
     /// `(guest-physical address of [`crate::NetSlot`]s, how many) -> how many are filled`: receives
     /// messages. The line falls when none waits any more.
     NetReceive = 26,
-    /// `(guest-physical address to, from, bytes)`: whole pages; what is at *to* is from now on what is
-    /// at *from*, as if copied.
+    /// `(guest-physical address to, from, bytes)`: whole pages, at most [`PAGES_CALL_MAX`]; what is at
+    /// *to* is from now on what is at *from*, as if copied.
     Remap = 27,
-    /// `(guest-physical address, bytes)`: whole pages that the guest needs no more. They read as
-    /// zeros afterwards.
+    /// `(guest-physical address, bytes)`: whole pages that the guest needs no more, at most
+    /// [`PAGES_CALL_MAX`]. They read as zeros afterwards.
     PageFree = 28,
-    /// `(guest-physical address, bytes)`: whole pages that are to be zeros.
+    /// `(guest-physical address, bytes)`: whole pages that are to be zeros, at most
+    /// [`PAGES_CALL_MAX`].
     PageZero = 29,
 }
+
+/// Most bytes that [`Call::Remap`], [`Call::PageFree`] and [`Call::PageZero`] take at once.
+pub const PAGES_CALL_MAX: u64 = 2 << 20;
 
 /// Most virtual CPUs of a virtual machine.
 pub const VCPUS_PER_VM: usize = 16;

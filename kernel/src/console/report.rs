@@ -355,8 +355,10 @@ pub struct MemRow {
     pub total: u64,
     /// Not used for anything.
     pub free: u64,
-    /// Given to virtual machines.
+    /// Given to virtual machines, one each.
     pub guests: u64,
+    /// Pages with several users, or for such.
+    pub shared: u64,
     /// The monitor's code and constants.
     pub code: u64,
     /// The monitor's variables, stacks and heap.
@@ -374,6 +376,7 @@ impl MemRow {
             (&mut self.total, row.total),
             (&mut self.free, row.free),
             (&mut self.guests, row.guests),
+            (&mut self.shared, row.shared),
             (&mut self.code, row.code),
             (&mut self.data, row.data),
             (&mut self.tables, row.tables),
@@ -390,6 +393,7 @@ impl Row for MemRow {
         number("TOTAL", "total_bytes", 10),
         number("FREE", "free_bytes", 11),
         number("GUESTS", "guests_bytes", 11),
+        number("SHARED", "shared_bytes", 11),
         number("CODE", "code_bytes", 8),
         number("DATA", "data_bytes", 8),
         number("TABLES", "tables_bytes", 9),
@@ -402,6 +406,7 @@ impl Row for MemRow {
             Value::Bytes(self.total),
             Value::Bytes(self.free),
             Value::Bytes(self.guests),
+            Value::Bytes(self.shared),
             Value::Bytes(self.code),
             Value::Bytes(self.data),
             Value::Bytes(self.tables),
@@ -591,12 +596,12 @@ mod tests {
                 text(&[VmRow { vcpus: a, memory: b, backed: c, cpu_ns: d, reason: &reason, ..ALPHA }], Format::Json),
                 text(&[VcpuRow { vm: "v", vcpu: a, state: "ready", cpu: Some(b), cpu_ns: c, pc: d }], Format::Json),
                 text(&[CpuRow { cpu: a, node: b, code: c, running: Some(("v", d)), idle_ns: e, idle_share: f, switches: g }], Format::Json),
-                text(&[MemRow { node: None, total: a, free: b, guests: c, code: d, data: e, tables: f, payload: g }], Format::Json),
+                text(&[MemRow { node: None, total: a, free: b, guests: c, shared: a, code: d, data: e, tables: f, payload: g }], Format::Json),
                 text(&[NetRow { vm: None, direction: "sent", traffic: Traffic { messages: a, bytes: b, remapped: c, copied: d, dropped: e } }], Format::Json),
                 text(&[StatRow { cpu: Some(a), vm: None, counter: "x", value: b }], Format::Json),
                 text(&[CheckRow { invariant: "x", checked: a, failed: b }], Format::Json),
             ];
-            for (line, columns) in lines.iter().zip([8, 6, 8, 8, 7, 4, 3]) {
+            for (line, columns) in lines.iter().zip([8, 6, 8, 9, 7, 4, 3]) {
                 prop_assert_eq!(line.matches('\n').count(), 1);
                 let row: serde_json::Value = serde_json::from_str(line).unwrap();
                 prop_assert_eq!(row.as_object().unwrap().len(), columns);

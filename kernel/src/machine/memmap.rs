@@ -5,11 +5,12 @@
 //! compare-and-exchange of the whole owner word from what it is known to be, so of two CPUs
 //! that want the same page one fails and learns who has it.
 //!
-//! The second word is the room for pages with several users (replicas, copy-on-write and disk
-//! cache pages: a count of users and the number of the next replica). It is 0 as long as every
-//! page has one owner, and [`super::Machine::audit`] checks that.
+//! The second word is for pages with several users ([`Owner::Shared`]): how many there are, and, while
+//! an audit counts, how many it has found. It is 0 while a page has one owner, and
+//! [`super::Machine::audit`] checks that: who makes a page shared changes the owner first, who takes
+//! it for himself, last.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::{PageRange, VmId};
 use crate::address::{GuestPage, MachinePage};
@@ -38,6 +39,8 @@ pub enum Owner {
         /// Which of its pages, below 2^44.
         page: GuestPage,
     },
+    /// Those who hold a [`super::shared::PageRef`] on it, together.
+    Shared,
 }
 
 // Layout of the owner word: kind in bits 0..4, virtual machine in 4..20, guest page in 20..64.
@@ -49,6 +52,7 @@ const IN_TRANSIT: u64 = 2;
 const PAYLOAD: u64 = 3;
 const SERVICE: u64 = 4;
 const GUEST: u64 = 5;
+const SHARED: u64 = 6;
 
 impl Owner {
     /// What kind of owner, in a word.
@@ -60,6 +64,7 @@ impl Owner {
             Self::Payload => "the payload's",
             Self::Service { .. } => "the monitor's for a virtual machine",
             Self::Guest { .. } => "a virtual machine's",
+            Self::Shared => "shared",
         }
     }
 
@@ -90,6 +95,7 @@ impl Owner {
             Self::Payload => PAYLOAD,
             Self::Service { vm } => SERVICE | (vm.0 as u64) << KIND_BITS,
             Self::Guest { vm, page } => GUEST | (vm.0 as u64) << KIND_BITS | page.0 << PAGE_AT,
+            Self::Shared => SHARED,
         }
     }
 
@@ -105,6 +111,7 @@ impl Owner {
                 vm,
                 page: GuestPage(word >> PAGE_AT),
             },
+            SHARED => Self::Shared,
             _ => return None,
         })
     }
@@ -134,7 +141,10 @@ impl core::fmt::Display for WrongOwner {
 #[derive(Debug, Default)]
 pub struct Entry {
     owner: AtomicU64,
-    sharing: AtomicU64,
+    /// How many use a shared page. 0 for every other page.
+    users: AtomicU32,
+    /// How many of them an audit has found.
+    found: AtomicU32,
 }
 
 static_assertions::const_assert_eq!(core::mem::size_of::<Entry>(), 16);
@@ -174,15 +184,39 @@ impl MemMap {
         Owner::decode(self.entry(page)?.owner.load(Ordering::Acquire))
     }
 
-    /// Whether the entry of `page` holds an owner, and nothing in the room for later.
+    /// Whether the entry of `page` holds an owner, and users only if it is shared.
     pub(super) fn is_sound(&self, page: MachinePage) -> bool {
-        self.owner(page).is_some()
-            && self
-                .entry(page)
-                .is_some_and(|entry| entry.sharing.load(Ordering::Relaxed) == 0)
+        let Some(entry) = self.entry(page) else {
+            return false;
+        };
+        // The two words are read one after the other, and the page may change hands in between.
+        loop {
+            let owner = entry.owner.load(Ordering::Acquire);
+            let users = entry.users.load(Ordering::Acquire);
+            let sound = Owner::decode(owner).is_some() && (users == 0 || owner == SHARED);
+            if sound || owner == entry.owner.load(Ordering::Acquire) {
+                return sound;
+            }
+        }
     }
 
-    fn change(&self, page: MachinePage, from: Owner, to: Owner) -> Result<(), WrongOwner> {
+    /// How many use a shared page, if it is of this node.
+    pub(super) fn users(&self, page: MachinePage) -> Option<&AtomicU32> {
+        Some(&self.entry(page)?.users)
+    }
+
+    /// How many of its users an audit has found.
+    pub(super) fn found(&self, page: MachinePage) -> Option<&AtomicU32> {
+        Some(&self.entry(page)?.found)
+    }
+
+    /// Changes the owner of `page` from `from` to `to`.
+    pub(super) fn change(
+        &self,
+        page: MachinePage,
+        from: Owner,
+        to: Owner,
+    ) -> Result<(), WrongOwner> {
         let Some(entry) = self.entry(page) else {
             return Err(WrongOwner { page, found: None });
         };
@@ -244,7 +278,7 @@ mod tests {
         fn owners_survive_their_encoding(vm: u16, page in 0u64..1 << 44) {
             let (vm, page) = (VmId(vm), GuestPage(page));
             for owner in [Owner::Service { vm }, Owner::Guest { vm, page }, Owner::Free,
-                          Owner::Monitor, Owner::InTransit, Owner::Payload] {
+                          Owner::Monitor, Owner::InTransit, Owner::Payload, Owner::Shared] {
                 prop_assert_eq!(Owner::decode(owner.encode()), Some(owner));
             }
         }

@@ -10,7 +10,9 @@ pub mod layout;
 mod memmap;
 mod node;
 mod pages;
+mod promise;
 pub mod shared;
+mod sharing;
 #[cfg(test)]
 pub mod simulation;
 
@@ -56,6 +58,8 @@ pub enum MachineFailure {
     Bitmap(MachinePage, Option<Owner>),
     /// The node's counts of free pages are not what its bitmap says.
     Counts(NodeId),
+    /// A shared page counts so many users, and so many were found.
+    Users(MachinePage, u32, u32),
 }
 
 impl core::fmt::Display for MachineFailure {
@@ -77,6 +81,11 @@ impl core::fmt::Display for MachineFailure {
                     node.0
                 )
             }
+            Self::Users(page, users, found) => write!(
+                f,
+                "machine page {:#x} has {users} users in the memmap, and {found} were found",
+                page.0
+            ),
         }
     }
 }
@@ -94,8 +103,10 @@ pub struct Usage {
     pub payload: u64,
     /// The monitor's for virtual machines.
     pub service: u64,
-    /// Guest-physical memory.
+    /// Guest-physical memory that is one virtual machine's alone.
     pub guest: u64,
+    /// Pages with several users, or for such.
+    pub shared: u64,
     /// Entries that cannot be read: 0 unless the monitor has a fault.
     pub damaged: u64,
 }
@@ -109,6 +120,7 @@ impl Usage {
             Some(Owner::Payload) => &mut self.payload,
             Some(Owner::Service { .. }) => &mut self.service,
             Some(Owner::Guest { .. }) => &mut self.guest,
+            Some(Owner::Shared) => &mut self.shared,
             None => &mut self.damaged,
         } += 1;
     }
@@ -121,6 +133,7 @@ impl Usage {
             + self.payload
             + self.service
             + self.guest
+            + self.shared
             + self.damaged
     }
 }

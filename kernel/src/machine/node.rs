@@ -1,5 +1,6 @@
 //! A node: memory that some CPUs reach faster than others do.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Mutex;
 
 use super::allocator::FreePages;
@@ -18,6 +19,11 @@ pub struct Node {
     /// [`Owner::Free`], so that whoever holds it sees both agree. Innermost: its holder takes
     /// no other lock, and never two nodes' at once.
     free: Mutex<FreePages>,
+    /// Number of free pages, for those who do not wait for the lock. Written under it.
+    free_count: AtomicU64,
+    /// Pages that the machine has promised to virtual machines, see `promise.rs`: one node's word
+    /// counts.
+    pub(super) promised: AtomicU64,
 }
 
 impl Node {
@@ -36,6 +42,8 @@ impl Node {
             id,
             memmap: MemMap::new(range, entries),
             free: Mutex::new(FreePages::new(range, bitmap)),
+            free_count: AtomicU64::new(0),
+            promised: AtomicU64::new(0),
         }
     }
 
@@ -76,6 +84,7 @@ impl Node {
         self.memmap.change_run(range, from, Owner::Free)?;
         // Fails only if a bit was set for a page that was not free: the audit shows it.
         free.give(range);
+        self.free_count.store(free.free(), Ordering::SeqCst);
         Ok(())
     }
 
@@ -83,6 +92,7 @@ impl Node {
     pub(super) fn allocate(&self, size: RunSize) -> Option<DirtyPages> {
         let mut free = self.free.lock();
         let range = free.allocate(size)?;
+        self.free_count.store(free.free(), Ordering::SeqCst);
         // If bitmap and memmap disagree the run stays out of use, and the audit shows it.
         self.memmap
             .change_run(range, Owner::Free, Owner::InTransit)
@@ -114,7 +124,7 @@ impl Node {
 
     /// Number of free pages.
     pub fn free_pages(&self) -> u64 {
-        self.free.lock().free()
+        self.free_count.load(Ordering::SeqCst)
     }
 
     /// The largest run that can be allocated, in pages; 0 if none.
@@ -140,6 +150,7 @@ impl Node {
             let agree = free.is_free(page) == (owner == Some(Owner::Free));
             audit.check(agree, || MachineFailure::Bitmap(page, owner));
         }
-        audit.check(free.counts_agree(), || MachineFailure::Counts(self.id));
+        let counts = free.counts_agree() && free.free() == self.free_pages();
+        audit.check(counts, || MachineFailure::Counts(self.id));
     }
 }

@@ -9,17 +9,17 @@ const FIRST: u64 = 0x20000;
 const BYTES: usize = 64;
 
 /// A few bytes stand for each page.
-struct Bytes(RefCell<BTreeMap<u64, [u8; BYTES]>>);
+pub(super) struct Bytes(RefCell<BTreeMap<u64, [u8; BYTES]>>);
 
 impl Bytes {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(RefCell::new(BTreeMap::new()))
     }
-    fn read(&self, page: MachinePage) -> [u8; BYTES] {
+    pub(super) fn read(&self, page: MachinePage) -> [u8; BYTES] {
         let pages = self.0.borrow();
         pages.get(&page.0).copied().unwrap_or([0x5a; BYTES])
     }
-    fn write(&self, page: MachinePage, bytes: [u8; BYTES]) {
+    pub(super) fn write(&self, page: MachinePage, bytes: [u8; BYTES]) {
         self.0.borrow_mut().insert(page.0, bytes);
     }
 }
@@ -48,7 +48,7 @@ fn node(id: u8, first: u64, count: u64) -> &'static Node {
 }
 
 /// Nodes of `pages` each, of which the first 8 stay the monitor's.
-fn machine(nodes: u8, pages: u64) -> Machine {
+pub(super) fn machine(nodes: u8, pages: u64) -> Machine {
     let nodes = (0..nodes).map(|id| {
         let first = FIRST + u64::from(id) * pages;
         let node = node(id, first, pages);
@@ -59,7 +59,7 @@ fn machine(nodes: u8, pages: u64) -> Machine {
     Machine::new(nodes)
 }
 
-fn assert_sound(machine: &Machine) {
+pub(super) fn assert_sound(machine: &Machine) {
     let audit = machine.audit();
     let failures: Vec<_> = audit.failures().map(|f| f.to_string()).collect();
     assert_eq!(failures, Vec::<String>::new());

@@ -1,12 +1,13 @@
 //! Monitor calls that concern more than the calling virtual CPU.
 
 use super::cpu::Cpu;
-use super::resident::{Resident, ResidentVm};
+use super::memory::GuestMemory;
+use super::resident::Resident;
 use super::siblings::sibling_mask;
 use super::slot::Message;
 use crate::address::GuestPhysical;
 use crate::events::Event;
-use crate::vm::hardware::Hardware;
+use crate::machine::NoMemory;
 use crate::vm::pmap::Pmap;
 use disco_abi::{Call, CallError, ShootdownKeys, ShutdownReason, Verdict, MESSAGE_MAX, PAGE_SIZE};
 
@@ -62,46 +63,33 @@ impl GuestRange {
         })
     }
 
-    /// Calls `each` with every part within one page: its machine address, and which bytes.
+    /// Calls `each` with every part within one page: its address, and which bytes.
     fn parts(
         self,
-        vm: &ResidentVm,
-        cpu: &Cpu,
-        mut each: impl FnMut(crate::address::MachineAddress, core::ops::Range<usize>),
+        mut each: impl FnMut(GuestPhysical, core::ops::Range<usize>) -> Result<(), NoMemory>,
     ) -> Result<(), CallError> {
         let mut done = 0;
         while done < self.length {
             let address = GuestPhysical(self.start + done as u64);
             let room = (PAGE_SIZE - address.offset_in_page()) as usize;
             let next = self.length.min(done + room);
-            let page = address.page();
-            let backed = cpu.populate(vm, page);
-            let machine = vm.pmap.machine_address(address).filter(|_| backed);
-            each(machine.ok_or(CallError::BadAddress)?, done..next);
+            each(address, done..next).map_err(|NoMemory| CallError::BadAddress)?;
             done = next;
         }
         Ok(())
     }
 
-    pub(super) fn read(
-        self,
-        vm: &ResidentVm,
-        cpu: &Cpu,
-        buffer: &mut [u8],
-    ) -> Result<(), CallError> {
-        // SAFETY: interrupts are off, and no other handle is in use here.
-        let hardware = unsafe { super::real::RealCpu::here() };
-        self.parts(vm, cpu, |machine, part| {
-            hardware.read(machine, &mut buffer[part])
-        })
+    /// Makes sure that it can be written to.
+    pub(super) fn prepare(self, mut memory: GuestMemory) -> Result<(), CallError> {
+        self.parts(|address, _| memory.own(address.page()).map(|_| ()))
     }
 
-    pub(super) fn write(self, vm: &ResidentVm, cpu: &Cpu, buffer: &[u8]) -> Result<(), CallError> {
-        // SAFETY: as above.
-        let mut hardware = unsafe { super::real::RealCpu::here() };
-        self.parts(vm, cpu, |machine, part| {
-            hardware.write(machine, &buffer[part])
-        })
+    pub(super) fn read(self, mut memory: GuestMemory, buffer: &mut [u8]) -> Result<(), CallError> {
+        self.parts(|address, part| memory.read_bytes(address, &mut buffer[part]))
+    }
+
+    pub(super) fn write(self, mut memory: GuestMemory, buffer: &[u8]) -> Result<(), CallError> {
+        self.parts(|address, part| memory.write_bytes(address, &buffer[part]))
     }
 }
 
@@ -131,27 +119,27 @@ impl Cpu {
             Call::ConsoleWrite => {
                 let range = GuestRange::check(&vm.pmap, first, second, CONSOLE_MAX)?;
                 let mut buffer = [0; CONSOLE_MAX];
-                range.read(vm, self, &mut buffer)?;
+                range.read(self.guest_memory(resident), &mut buffer)?;
                 let bytes = &buffer[..range.length];
                 Ok(Done::Value(self.console_write(slot, bytes) as u64))
             }
             Call::ConsoleRead => {
                 let range = GuestRange::check(&vm.pmap, first, second, CONSOLE_MAX)?;
                 // Before any input is taken that could not be delivered.
-                range.parts(vm, self, |_, _| ())?;
+                range.prepare(self.guest_memory(resident))?;
                 let mut buffer = [0; CONSOLE_MAX];
                 let (count, more) = self.console_read(slot, &mut buffer[..range.length]);
                 GuestRange {
                     length: count,
                     ..range
                 }
-                .write(vm, self, &buffer)?;
+                .write(self.guest_memory(resident), &buffer)?;
                 self.input_taken(resident, more);
                 Ok(Done::Value(count as u64))
             }
             Call::Shutdown => {
                 let reason = ShutdownReason::from_number(first).ok_or(CallError::BadArgument)?;
-                let message = self.message(vm, second, third)?;
+                let message = self.message(resident, second, third)?;
                 let (reason, restart) = match reason {
                     ShutdownReason::PowerOff => ("poweroff", false),
                     ShutdownReason::Reboot => ("reboot", true),
@@ -176,7 +164,7 @@ impl Cpu {
             Call::Yield => Ok(Done::Yield),
             Call::TestVerdict => {
                 let verdict = Verdict::from_number(first).ok_or(CallError::BadArgument)?;
-                let message = self.message(vm, second, third)?;
+                let message = self.message(resident, second, third)?;
                 let pass = verdict == Verdict::Pass;
                 let event = Event::TestVerdict {
                     pass,
@@ -204,25 +192,32 @@ impl Cpu {
             | Call::DiskTake
             | Call::NetSend
             | Call::NetReceive => Err(CallError::NoDevice),
-            Call::NetInfo => self.net_info(vm, first),
-            Call::NetPeer => self.net_peer(vm, first, second),
-            Call::Remap | Call::PageFree | Call::PageZero => Err(CallError::NoSuchCall),
+            Call::NetInfo => self.net_info(resident, first),
+            Call::NetPeer => self.net_peer(resident, first, second),
+            Call::Remap => self.remap(resident, [first, second, third]),
+            Call::PageFree => self.page_free(resident, first, second),
+            Call::PageZero => self.page_zero(resident, first, second),
             Call::Shootdown => {
                 let mask = sibling_mask(vm, first)?;
                 let length = size_of::<ShootdownKeys>();
                 let range = GuestRange::check(&vm.pmap, second, length as u64, length)?;
                 let mut keys = [0; size_of::<ShootdownKeys>()];
-                range.read(vm, self, &mut keys)?;
+                range.read(self.guest_memory(resident), &mut keys)?;
                 self.shootdown(resident, mask, &keys, third);
                 Ok(Done::Value(0))
             }
         }
     }
 
-    fn message(&self, vm: &ResidentVm, address: u64, length: u64) -> Result<Message, CallError> {
-        let range = GuestRange::check(&vm.pmap, address, length, MESSAGE_MAX)?;
+    fn message(
+        &self,
+        resident: &mut Resident,
+        address: u64,
+        length: u64,
+    ) -> Result<Message, CallError> {
+        let range = GuestRange::check(&resident.vm.pmap, address, length, MESSAGE_MAX)?;
         let mut buffer = [0; MESSAGE_MAX];
-        range.read(vm, self, &mut buffer)?;
+        range.read(self.guest_memory(resident), &mut buffer)?;
         Ok(Message::new(&buffer[..range.length]))
     }
 }

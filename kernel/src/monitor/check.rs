@@ -6,7 +6,8 @@ use super::slot::{Message, VmSlot};
 use crate::address::MachinePage;
 use crate::machine::{Audit, Machine, Owner};
 use crate::vm::mapping::linear_offset;
-use crate::vm::vtlb::{ASID_MASK, LO_V};
+use crate::vm::pmap::Backing;
+use crate::vm::vtlb::{ASID_MASK, LO_D, LO_V};
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU32, Ordering};
 use disco_arch::board::interrupts;
@@ -86,11 +87,11 @@ impl Default for AuditBox {
 enum Failure {
     /// A page of the pmap is not the virtual machine's.
     Owner(u64, MachinePage),
-    /// The second-level TLB maps a page that is not the virtual machine's.
-    L2Owner(u64, MachinePage),
+    /// The second-level TLB maps a page that is not what the pmap says, or is writable and should not.
+    L2Page(u64, MachinePage),
     /// A mapping that no backmap finds.
     Backmap(u64),
-    /// The real TLB maps a page that is not the virtual machine's.
+    /// The real TLB maps a page that is not the virtual machine's, or is writable and should not.
     TlbOwner(u64, MachinePage),
 }
 
@@ -104,10 +105,10 @@ impl fmt::Display for Failure {
                     page.0
                 )
             }
-            Self::L2Owner(tag, page) => {
+            Self::L2Page(tag, page) => {
                 write!(
                     f,
-                    "second-level TLB: {tag:#x} maps another's machine page {:#x}",
+                    "second-level TLB: {tag:#x} maps machine page {:#x}, which the pmap does not",
                     page.0
                 )
             }
@@ -124,11 +125,21 @@ const fn page_of(lo: u64) -> MachinePage {
     MachinePage((lo & 0x3fff_ffff) >> 8)
 }
 
+/// Whether an EntryLo allows stores.
+const fn is_writable(lo: u64) -> bool {
+    lo & LO_D != 0
+}
+
 impl ResidentVm {
     fn audit(&self, machine: &Machine, audit: &mut Audit<Failure>) {
         let vm = self.slot.id;
-        for (guest, page) in self.pmap.iter() {
-            let right = machine.owner(page) == Some(Owner::Guest { vm, page: guest });
+        for (guest, backing) in self.pmap.iter() {
+            let (page, owner) = match backing {
+                Backing::Own(page) => (page, Owner::Guest { vm, page: guest }),
+                Backing::Shared(page) => (page, Owner::Shared),
+                Backing::Nothing => continue,
+            };
+            let right = machine.owner(page) == Some(owner);
             audit.check(right, || Failure::Owner(guest.0, page));
         }
     }
@@ -137,30 +148,32 @@ impl ResidentVm {
 impl Resident {
     fn audit(&self, machine: &Machine, loaded: bool, audit: &mut Audit<Failure>) {
         let vm = self.vm.slot.id;
-        let own = |page: MachinePage| match machine.owner(page) {
-            Some(Owner::Guest { vm: owner, page }) if owner == vm => Some(page),
-            _ => None,
-        };
-        for slot in self.vcpu.l2.iter() {
-            let linear = linear_offset(slot.tag & !ASID_MASK).is_some();
-            for lo in [slot.lo0, slot.lo1].map(u64::from) {
-                if lo & LO_V == 0 {
-                    continue;
-                }
-                let page = page_of(lo);
-                let guest = own(page);
-                audit.check(guest.is_some(), || Failure::L2Owner(slot.tag, page));
-                let found = guest.is_none_or(|guest| self.vm.pmap.is_recorded(guest, slot.tag));
-                audit.check(linear || found, || Failure::Backmap(slot.tag));
-            }
+        let pmap = &self.vm.pmap;
+        for (tag, lo, guest) in self.vcpu.l2.halves() {
+            let page = page_of(lo.into());
+            let backing = guest.map(|guest| pmap.backing(guest));
+            let right = match backing {
+                Some(Backing::Own(own)) => own == page,
+                Some(Backing::Shared(shared)) => shared == page && !is_writable(lo.into()),
+                _ => false,
+            };
+            audit.check(right, || Failure::L2Page(tag, page));
+            let linear = linear_offset(tag & !ASID_MASK).is_some();
+            let found = guest.is_some_and(|guest| pmap.is_recorded(guest, tag));
+            audit.check(linear || found, || Failure::Backmap(tag));
         }
+        let allowed = |page, lo| match machine.owner(page) {
+            Some(Owner::Guest { vm: owner, .. }) => owner == vm,
+            Some(Owner::Shared) => !is_writable(lo),
+            _ => false,
+        };
         if loaded {
             // Entry 0 is the special page's.
             for entry in (1..tlb::entries()).map(tlb::read) {
                 for lo in [entry.lo0, entry.lo1] {
                     if entry.hi & tlb::ENTRY_HI_INVALID == 0 && lo & LO_V != 0 {
                         let page = page_of(lo);
-                        audit.check(own(page).is_some(), || Failure::TlbOwner(entry.hi, page));
+                        audit.check(allowed(page, lo), || Failure::TlbOwner(entry.hi, page));
                     }
                 }
             }
@@ -201,10 +214,14 @@ impl Cpu {
                 let resident = self.monitor.resident(vcpu);
                 // SAFETY: null, or its home is this CPU, which does nothing else with it now.
                 if let Some(vcpu) = unsafe { resident.as_ref() } {
+                    // Whoever changes the pmap holds it until all have been asked to forget.
+                    let _backing = vcpu.vm.backing.lock();
                     if first {
                         vcpu.vm.audit(&self.monitor.machine, &mut audit);
                     }
-                    vcpu.audit(&self.monitor.machine, resident == self.loaded, &mut audit);
+                    if !vcpu.shared.shootdown.is_asked() {
+                        vcpu.audit(&self.monitor.machine, resident == self.loaded, &mut audit);
+                    }
                 }
             }
             first = false;

@@ -285,6 +285,7 @@ impl Monitor {
             payload,
             service,
             guest,
+            shared: with_users,
             damaged,
         } = node.usage();
         let bytes = |pages: u64| pages * PAGE_SIZE;
@@ -308,6 +309,7 @@ impl Monitor {
             total: bytes(node.range().count),
             free: bytes(free),
             guests: bytes(guest),
+            shared: bytes(with_users),
             code: self.code_len,
             data,
             tables: tables + bytes(service),

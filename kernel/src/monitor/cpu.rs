@@ -7,10 +7,9 @@
 use super::calls::Done;
 use super::device;
 use super::real::{self, RealCpu};
-use super::resident::{Resident, ResidentVm};
+use super::resident::Resident;
 use super::slot::{Ending, Message, VmSlot};
 use super::Monitor;
-use crate::address::GuestPage;
 use crate::clock::{self, count_hz, Clock, LOOK_AT_CLOCK};
 use crate::machine::NodeId;
 use crate::schedule::{self, CpuId, RunQueue, Times, VcpuId, VcpuSet};
@@ -207,8 +206,16 @@ impl Cpu {
                 let done = self.monitor_call(resident, call, arguments);
                 self.call_done(resident, done)
             }
-            Outcome::Populate(page) => {
-                !self.populate(resident.vm, page)
+            Outcome::Populate(page) | Outcome::Unshare(page) => {
+                let unshare = matches!(outcome, Outcome::Unshare(_));
+                let mut memory = self.guest_memory(resident);
+                let done = if unshare {
+                    memory.own(page)
+                } else {
+                    memory.populate(page)
+                };
+                drop(memory);
+                done.is_err()
                     && self.end(
                         resident.vm.slot,
                         "memory",
@@ -273,20 +280,6 @@ impl Cpu {
             restart,
         };
         self.monitor.stop(slot, ending)
-    }
-
-    /// Gives `page` of `vm` a machine page if it has none; whether it has one now.
-    pub(super) fn populate(&self, vm: &ResidentVm, page: GuestPage) -> bool {
-        if page.0 >= vm.pmap.pages() {
-            return false;
-        }
-        if vm.pmap.machine_page(page).is_some() {
-            return true;
-        }
-        let _backing = vm.backing.lock();
-        self.monitor
-            .populate(vm.slot.id, self.shared.node, page, &vm.pmap)
-            .is_ok()
     }
 
     /// Serves the real CPU's interrupts; whether a turn is due.

@@ -142,8 +142,12 @@ impl Monitor {
             message,
             restart,
         } = ending;
+        // SAFETY: it stays where it is until its pages are freed here.
+        let resident = unsafe { slot.resident().as_ref() };
         slot.set_resident(ptr::null_mut());
-        self.machine.reclaim(slot.id);
+        if let Some(vm) = resident {
+            self.clear_away(vm);
+        }
         *state = VmState::Stopped { reason, message };
         drop(state);
         let number = usize::from(slot.id.0);

@@ -1,29 +1,26 @@
 //! A guest's files go into the memory of its virtual machine.
 
 use super::real::{self, RealMemory};
-use super::resident::StartError;
-use super::slot::VmSlot;
+use super::resident::{ResidentVm, StartError};
 use super::Monitor;
 use crate::address::GuestPhysical;
 use crate::clock::count_hz;
-use crate::machine::{NodeId, PageRange, VmId};
+use crate::machine::{NodeId, PageRange};
 use crate::vm::loader::{self, GuestMemory, Image};
-use crate::vm::pmap::Pmap;
 use disco_abi::PAGE_SIZE;
 use disco_flash::{text, NONE};
 
 impl Monitor {
-    /// Loads the guest of `slot` into memory of `pmap`; its entry point.
+    /// Loads the guest of `vm` into its memory; its entry point.
     ///
     /// # Errors
     /// The guest cannot be loaded, or there is not enough memory.
     pub(super) fn load_guest(
         &'static self,
-        slot: &'static VmSlot,
+        vm: &'static ResidentVm,
         node: NodeId,
-        memory: u64,
-        pmap: &Pmap<'static>,
     ) -> Result<u64, StartError> {
+        let slot = vm.slot;
         let file = |index: u32| match self.description.files.get(index as usize) {
             Some(file) => {
                 let start = file.offset.get() as usize;
@@ -45,10 +42,8 @@ impl Monitor {
         };
         let mut target = Loading {
             monitor: self,
-            vm: slot.id,
+            vm,
             node,
-            memory,
-            pmap,
             short: false,
         };
         let entry = loader::load(&image, &mut target).map_err(StartError::Load)?;
@@ -60,19 +55,17 @@ impl Monitor {
 }
 
 /// Memory of a virtual machine while its guest is loaded.
-struct Loading<'a> {
+struct Loading {
     monitor: &'static Monitor,
-    vm: VmId,
+    vm: &'static ResidentVm,
     node: NodeId,
-    memory: u64,
-    pmap: &'a Pmap<'static>,
     /// A page could not be had.
     short: bool,
 }
 
-impl GuestMemory for Loading<'_> {
+impl GuestMemory for Loading {
     fn bytes(&self) -> u64 {
-        self.memory
+        self.vm.pmap.pages() * PAGE_SIZE
     }
 
     fn write(&mut self, mut address: GuestPhysical, mut bytes: &[u8]) {
@@ -80,15 +73,11 @@ impl GuestMemory for Loading<'_> {
             let room = (PAGE_SIZE - address.offset_in_page()) as usize;
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             let page = address.page();
-            if self
-                .monitor
-                .populate(self.vm, self.node, page, self.pmap)
-                .is_err()
-            {
+            if self.monitor.populate(self.vm, self.node, page).is_err() {
                 self.short = true;
                 return;
             }
-            if let Some(machine) = self.pmap.machine_page(page) {
+            if let Some(machine) = self.vm.pmap.machine_page(page) {
                 let start = address.offset_in_page() as usize;
                 // SAFETY: the page is the virtual machine's, which does not run yet.
                 let page = unsafe { RealMemory::bytes(PageRange::new(machine, 1)) };

@@ -2,7 +2,7 @@
 
 use super::calls::{Done, GuestRange};
 use super::cpu::Cpu;
-use super::resident::ResidentVm;
+use super::resident::{Resident, ResidentVm};
 use super::slot::VmSlot;
 use super::Carver;
 use crate::console::command::Format;
@@ -50,7 +50,12 @@ fn words<const N: usize>(numbers: [u64; N]) -> [[u8; 8]; N] {
 
 impl Cpu {
     /// The call `NetInfo`.
-    pub(super) fn net_info(&self, vm: &ResidentVm, address: u64) -> Result<Done, CallError> {
+    pub(super) fn net_info(
+        &self,
+        resident: &mut Resident,
+        address: u64,
+    ) -> Result<Done, CallError> {
+        let vm = resident.vm;
         on_subnet(vm)?;
         let number = vm.slot.id.0.into();
         let info = words([
@@ -62,17 +67,18 @@ impl Cpu {
         ]);
         const BYTES: usize = size_of::<NetInfo>();
         let range = GuestRange::check(&vm.pmap, address, BYTES as u64, BYTES)?;
-        range.write(vm, self, info.as_flattened())?;
+        range.write(self.guest_memory(resident), info.as_flattened())?;
         Ok(Done::Value(0))
     }
 
     /// The call `NetPeer`.
     pub(super) fn net_peer(
         &self,
-        vm: &ResidentVm,
+        resident: &mut Resident,
         number: u64,
         address: u64,
     ) -> Result<Done, CallError> {
+        let vm = resident.vm;
         on_subnet(vm)?;
         const BYTES: usize = size_of::<NetPeer>();
         let range = GuestRange::check(&vm.pmap, address, BYTES as u64, BYTES)?;
@@ -91,7 +97,7 @@ impl Cpu {
         for (to, from) in name.iter_mut().zip(peer.name.bytes()) {
             *to = from;
         }
-        range.write(vm, self, &answer)?;
+        range.write(self.guest_memory(resident), &answer)?;
         Ok(Done::Value(1))
     }
 

@@ -192,6 +192,42 @@ impl MachineMemory for RealMemory {
     }
 }
 
+/// Address of byte `offset` of a page, and how many of `length` bytes from there are in it.
+fn within(page: MachinePage, offset: usize, length: usize) -> (u64, usize) {
+    let offset = (offset as u64).min(PAGE_SIZE);
+    let room = (PAGE_SIZE - offset) as usize;
+    (XKPHYS_CACHED | page.address().0 + offset, length.min(room))
+}
+
+/// Reads bytes of a page that the caller uses.
+pub fn read(page: MachinePage, offset: usize, bytes: &mut [u8]) {
+    let (from, length) = within(page, offset, bytes.len());
+    // SAFETY: memory of the machine, within the page; it stays the caller's meanwhile. A guest that
+    // writes it at the same time reads its own disorder.
+    unsafe { core::ptr::copy_nonoverlapping(from as *const u8, bytes.as_mut_ptr(), length) };
+}
+
+/// Writes bytes of a page that the caller may write to.
+pub fn write(page: MachinePage, offset: usize, bytes: &[u8]) {
+    let (to, length) = within(page, offset, bytes.len());
+    // SAFETY: as for `read`.
+    unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, length) };
+}
+
+/// Copies bytes between two pages, from one that the caller uses to one that he may write to.
+pub fn copy(from: (MachinePage, usize), to: (MachinePage, usize), bytes: usize) {
+    let (from, bytes) = within(from.0, from.1, bytes);
+    let (to, bytes) = within(to.0, to.1, bytes);
+    // SAFETY: as for `read`. It may be the same page: a guest that sends to itself.
+    unsafe { core::ptr::copy(from as *const u8, to as *mut u8, bytes) };
+}
+
+/// Makes code that a page of the caller's may hold visible to instruction fetch.
+pub fn publish_page(page: MachinePage) {
+    // SAFETY: memory of the machine is mapped.
+    unsafe { cpu::publish_code(XKPHYS_CACHED | page.address().0, PAGE_SIZE) };
+}
+
 /// Status bits of this CPU's FPU that no program can change.
 pub fn fixed_status() -> u32 {
     (cp0::status() & Status::FR).bits()

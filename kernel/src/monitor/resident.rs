@@ -4,11 +4,12 @@ use super::real::RealMemory;
 use super::slot::VmSlot;
 use super::Monitor;
 use crate::address::{GuestPage, MachinePage};
+use crate::machine::shared::PageRef;
 use crate::machine::{NoMemory, NodeId, PageRange, RunSize, VmId};
 use crate::schedule::VcpuId;
 use crate::vm::hardware::FpuRegisters;
 use crate::vm::loader::LoadError;
-use crate::vm::pmap::{Pmap, PmapEntry, LINEAR_PIECE};
+use crate::vm::pmap::{Backing, Pmap, PmapEntry, LINEAR_PIECE};
 use crate::vm::shootdown::ShootdownBox;
 use crate::vm::special::SpecialPage;
 use crate::vm::vcpu::{Registers, Vcpu, VcpuCounters};
@@ -29,8 +30,11 @@ pub struct ResidentVm {
     pub slot: &'static VmSlot,
     /// The physical-to-machine map.
     pub pmap: Pmap<'static>,
-    /// Held while guest-physical pages get machine pages. Taken before a node's lock.
+    /// Guards what is behind guest-physical pages, and is held until no virtual CPU uses what was
+    /// there before. Taken before a node's lock.
     pub backing: Mutex<()>,
+    /// Pages that it was promised and has not of its own at present.
+    pub promised: AtomicU64,
     /// Its virtual CPUs: null behind the last. Constant once it runs.
     vcpus: [AtomicPtr<Resident>; VCPUS_PER_VM],
     /// What siblings write for each of them.
@@ -98,7 +102,7 @@ impl Monitor {
     /// Zeroed pages for the monitor's own use on behalf of `vm`: at least `bytes`.
     fn service_pages(&self, vm: VmId, node: NodeId, bytes: u64) -> Result<PageRange, NoMemory> {
         let size = RunSize::at_least(bytes.div_ceil(PAGE_SIZE)).ok_or(NoMemory)?;
-        let pages = self.machine.allocate(node, size)?.zero(&RealMemory);
+        let pages = self.machine.allocate_spare(node, size)?.zero(&RealMemory);
         Ok(self.machine.give_to_service(pages, vm))
     }
 
@@ -113,21 +117,36 @@ impl Monitor {
         node: NodeId,
         now: u64,
     ) -> Result<&'static ResidentVm, StartError> {
-        let built = self.try_build(slot, node, now);
-        if built.is_err() {
+        let vm = self.place_tables(slot, node).inspect_err(|_| {
             self.machine.reclaim(slot.id);
+        })?;
+        if let Err(error) = self.fill(vm, node, now) {
+            self.clear_away(vm);
+            return Err(error);
         }
-        built
+        Ok(vm)
     }
 
-    fn try_build(
+    /// Frees every page of a virtual machine whose virtual CPUs are off.
+    pub(super) fn clear_away(&self, vm: &ResidentVm) {
+        for (_, backing) in vm.pmap.iter() {
+            if let Backing::Shared(page) = backing {
+                // The reference that the pmap's entry is.
+                self.machine.release(PageRef::counted(page));
+            }
+        }
+        self.machine.fulfil(vm.promised.load(Ordering::Relaxed));
+        // The tables go with it.
+        self.machine.reclaim(vm.slot.id);
+    }
+
+    fn fill(
         &'static self,
-        slot: &'static VmSlot,
+        vm: &'static ResidentVm,
         node: NodeId,
         now: u64,
-    ) -> Result<&'static ResidentVm, StartError> {
-        let memory = slot.described.memory.get() & !(LINEAR_PIECE - 1);
-        let vm = self.place_tables(slot, node, memory)?;
+    ) -> Result<(), StartError> {
+        let slot = vm.slot;
         for (vcpu, number) in vm.vcpus.iter().zip(0..slot.vcpu_count()) {
             let place = self.place_vcpu(vm, number, node)?;
             vcpu.store(place, Ordering::Relaxed);
@@ -135,13 +154,13 @@ impl Monitor {
         if !self.overcommit {
             self.back_all(vm, node)?;
         }
-        let entry = self.load_guest(slot, node, memory, &vm.pmap)?;
+        let entry = self.load_guest(vm, node)?;
         if let Some(first) = vm.vcpu(0) {
             // SAFETY: it was placed just now, and nothing runs yet.
             let first = unsafe { &mut *first };
             first.reset(entry, CSSEG_WINDOW + BOOT_INFO_GUEST_PHYSICAL, now);
         }
-        Ok(vm)
+        Ok(())
     }
 
     /// What the virtual CPUs of `slot` share, as yet without them.
@@ -149,8 +168,8 @@ impl Monitor {
         &self,
         slot: &'static VmSlot,
         node: NodeId,
-        memory: u64,
     ) -> Result<&'static ResidentVm, NoMemory> {
+        let memory = slot.described.memory.get() & !(LINEAR_PIECE - 1);
         const HEAD: usize = mem::size_of::<ResidentVm>();
         let (pages, pieces) = (memory / PAGE_SIZE, memory / LINEAR_PIECE);
         let pmap_bytes = pages * mem::size_of::<PmapEntry>() as u64;
@@ -176,6 +195,7 @@ impl Monitor {
                 slot,
                 pmap,
                 backing: Mutex::new(()),
+                promised: AtomicU64::new(0),
                 vcpus: [const { AtomicPtr::new(ptr::null_mut()) }; VCPUS_PER_VM],
                 shared: [const { VcpuShared::new() }; VCPUS_PER_VM],
             });
@@ -241,54 +261,45 @@ impl Monitor {
 
     /// Gives all of the guest-physical memory machine pages.
     fn back_all(&self, vm: &ResidentVm, node: NodeId) -> Result<(), NoMemory> {
-        let range = (GuestPage(0), vm.pmap.pages());
-        self.back(vm.slot.id, range, node, &vm.pmap)?;
+        self.promise(vm, vm.pmap.pages())?;
+        self.back(vm, (GuestPage(0), vm.pmap.pages()), node)?;
         vm.pmap.build_linear_table();
         Ok(())
     }
 
     /// Gives guest pages, the first and how many, machine pages.
-    fn back(
-        &self,
-        vm: VmId,
-        range: (GuestPage, u64),
-        node: NodeId,
-        pmap: &Pmap,
-    ) -> Result<(), NoMemory> {
+    fn back(&self, vm: &ResidentVm, range: (GuestPage, u64), node: NodeId) -> Result<(), NoMemory> {
+        let id = vm.slot.id;
         self.machine
-            .back(vm, range, node, &RealMemory, |first, run| {
-                for (offset, page) in run.pages().enumerate() {
-                    pmap.back(GuestPage(first.0 + offset as u64), page);
+            .back(id, range, node, &RealMemory, |first, run| {
+                for (guest, page) in (first.0..).map(GuestPage).zip(run.pages()) {
+                    vm.pmap.back(guest, page);
                 }
+                self.gained(vm, run.count);
             })
     }
 
-    /// Gives guest page `page` a machine page if it has none, and the 2 MiB around it too. Under
-    /// the backing lock, if the virtual machine runs.
+    /// Gives guest page `page` a machine page if it has none, and the 2 MiB around it too if they have
+    /// none either and there is enough. Under the backing lock, if the virtual machine runs.
     ///
     /// # Errors
     /// The machine has no free memory.
-    pub fn populate(
-        &self,
-        vm: VmId,
-        node: NodeId,
-        page: GuestPage,
-        pmap: &Pmap<'static>,
-    ) -> Result<(), NoMemory> {
+    pub fn populate(&self, vm: &ResidentVm, node: NodeId, page: GuestPage) -> Result<(), NoMemory> {
         const PAGES: u64 = LINEAR_PIECE / PAGE_SIZE;
-        let first = GuestPage(page.0 & !(PAGES - 1));
-        if pmap.machine_page(page).is_some() {
+        if vm.pmap.machine_page(page).is_some() {
             return Ok(());
         }
-        // Memory that ran out before may have left part of the piece backed: that part stays.
-        let is_backed = |offset| pmap.machine_page(GuestPage(first.0 + offset)).is_some();
-        let range = if (0..PAGES).any(is_backed) {
+        let first = GuestPage(page.0 & !(PAGES - 1));
+        let is_backed = |offset| vm.pmap.machine_page(GuestPage(first.0 + offset)).is_some();
+        // The last pages are for those who need one each.
+        let enough = !self.overcommit || self.machine.free_pages() >= 2 * PAGES;
+        let range = if !enough || (0..PAGES).any(is_backed) {
             (page, 1)
         } else {
             (first, PAGES)
         };
-        self.back(vm, range, node, pmap)?;
-        pmap.build_linear_piece(first);
+        self.back(vm, range, node)?;
+        vm.pmap.build_linear_piece(first);
         Ok(())
     }
 }

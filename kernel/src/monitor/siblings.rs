@@ -6,7 +6,7 @@ use super::resident::{Resident, ResidentVm};
 use super::slot::VmState;
 use super::Monitor;
 use crate::schedule::VcpuId;
-use crate::vm::shootdown::Request;
+use crate::vm::shootdown::{Request, ShootdownBox};
 use core::ptr;
 use core::sync::atomic::Ordering;
 use disco_abi::{CallError, ShootdownKeys, LINE_IPI};
@@ -53,6 +53,43 @@ impl Monitor {
             unsafe { slot.resident().as_ref() }?.vcpu(number)
         });
         resident.unwrap_or(ptr::null_mut())
+    }
+}
+
+impl Monitor {
+    /// Has the virtual CPUs of `mask` asked, and interrupts those that are in their guest: they are
+    /// returned, to wait for.
+    pub(super) fn ask_siblings(
+        &self,
+        vm: &ResidentVm,
+        mask: u16,
+        ask: impl Fn(u16, &ShootdownBox) -> bool,
+    ) -> u16 {
+        let mut waiting = 0;
+        for number in numbers(mask) {
+            let Some(shared) = vm.shared(number) else {
+                continue;
+            };
+            if ask(number, &shared.shootdown) {
+                if let Some(home) = self.scheduler.home(vm.slot.vcpu(number)) {
+                    interrupts::send_ipi(usize::from(home.0));
+                    waiting |= 1 << number;
+                }
+            }
+        }
+        waiting
+    }
+}
+
+/// Waits until the virtual CPUs of `waiting` do not use what they were asked to forget.
+pub(super) fn await_siblings(vm: &ResidentVm, waiting: u16) {
+    for number in numbers(waiting) {
+        while vm
+            .shared(number)
+            .is_some_and(|shared| !shared.shootdown.is_done())
+        {
+            core::hint::spin_loop();
+        }
     }
 }
 
@@ -148,37 +185,26 @@ impl Cpu {
             bytes,
         };
         let own = 1 << resident.vcpu.number;
-        let mut waiting = 0;
-        for number in numbers(mask & !own) {
-            let Some(shared) = vm.shared(number) else {
-                continue;
-            };
-            if shared.shootdown.ask(request(number)) {
-                if let Some(home) = self.monitor.scheduler.home(vm.slot.vcpu(number)) {
-                    interrupts::send_ipi(usize::from(home.0));
-                    waiting |= 1 << number;
-                }
-            }
-        }
+        let waiting = self
+            .monitor
+            .ask_siblings(vm, mask & !own, |number, shootdown| {
+                shootdown.ask(request(number))
+            });
         if mask & own != 0 {
             resident
                 .vcpu
                 .shoot_down(request(resident.vcpu.number as u16), &mut self.hardware());
         }
-        for number in numbers(waiting) {
-            while vm
-                .shared(number)
-                .is_some_and(|shared| !shared.shootdown.is_done())
-            {
-                core::hint::spin_loop();
-            }
-        }
+        await_siblings(vm, waiting);
     }
 
     /// Does what siblings have asked of `resident`.
     pub(super) fn shoot_down(&self, resident: &mut Resident) {
-        for request in resident.shared.shootdown.take().iter() {
+        let requests = resident.shared.shootdown.take();
+        for request in requests.iter() {
             resident.vcpu.shoot_down(request, &mut self.hardware());
         }
+        let (pages, pmap) = (requests.pages(), &resident.vm.pmap);
+        resident.vcpu.revoke(pages, pmap, &mut self.hardware());
     }
 }

@@ -9,8 +9,9 @@
 //!
 //! All pairs have one size, the granule: 16 KiB pages until the guest uses smaller ones.
 
-use super::mapping::linear_offset;
-use super::vtlb::{TlbEntry, ASID_MASK, LO_RI, LO_XI, VPN2_MASK};
+use super::mapping::{linear_offset, page_base};
+use super::vtlb::{TlbEntry, ASID_MASK, LO_RI, LO_V, LO_XI, VPN2_MASK};
+use crate::address::{GuestPage, GuestPhysical};
 use disco_arch::trap::{L2Slot, L2_EMPTY, L2_ENTRIES};
 
 /// The size of all pages in the table.
@@ -277,15 +278,59 @@ impl L2Tlb {
         }
     }
 
+    /// Forgets every pair that maps one of the guest pages for which `doomed` holds; the linear
+    /// windows too.
+    pub fn remove_pages(&mut self, doomed: impl Fn(GuestPage) -> bool) {
+        let granule = self.granule;
+        let is_doomed = |tag: u64, pair: &GuestPair| {
+            let pages = guest_pages(tag, pair, granule);
+            pages.into_iter().flatten().any(&doomed)
+        };
+        for (slot, pair) in self.slots.iter_mut().zip(&self.guest) {
+            if slot.tag != L2_EMPTY && is_doomed(slot.tag, pair) {
+                slot.tag = L2_EMPTY;
+            }
+        }
+        for victim in self.victims.iter_mut().filter(|victim| victim.mark != 0) {
+            if is_doomed(victim.mark & !VICTIM_MARK, &victim.guest) {
+                victim.mark = 0;
+            }
+        }
+    }
+
     /// The slot at `index`, as the vectors' assembly reads it.
     #[cfg(test)]
     pub(super) fn slot(&self, index: usize) -> L2Slot {
         self.slots[index]
     }
 
+    /// Every valid half of a pair in use: tag, EntryLo in machine form, and the guest page it maps.
+    pub fn halves(&self) -> impl Iterator<Item = (u64, u32, Option<GuestPage>)> + '_ {
+        let used = self.slots.iter().zip(&self.guest);
+        used.filter(|(slot, _)| slot.tag != L2_EMPTY)
+            .flat_map(|(slot, pair)| {
+                let pages = guest_pages(slot.tag, pair, self.granule);
+                let halves = [slot.lo0, slot.lo1].into_iter().zip(pages);
+                halves.map(|(lo, page)| (slot.tag, lo, page))
+            })
+            .filter(|(_, lo, _)| u64::from(*lo) & LO_V != 0)
+    }
+
     /// Every pair in use: tag, EntryLo0 and EntryLo1 in machine form.
     pub fn iter(&self) -> impl Iterator<Item = &L2Slot> {
         self.slots.iter().filter(|slot| slot.tag != L2_EMPTY)
+    }
+}
+
+/// The guest pages that the two halves of a pair map.
+fn guest_pages(tag: u64, pair: &GuestPair, granule: Granule) -> [Option<GuestPage>; 2] {
+    match linear_offset(tag & !ASID_MASK) {
+        Some(offset) => [0, granule.bytes()].map(|half| Some(GuestPhysical(offset + half).page())),
+        None => [pair.lo0, pair.lo1].map(|lo| {
+            let lo = expand_lo(lo);
+            let base = page_base(lo, granule.bytes());
+            (lo & LO_V != 0).then(|| GuestPhysical(base).page())
+        }),
     }
 }
 

@@ -7,7 +7,7 @@ use super::defect::{seeded, Defect};
 use super::exception::{code, Exception};
 use super::hardware::{Hardware, TlbPair};
 use super::l2tlb::{compact_lo, is_kernel_address, Granule};
-use super::pmap::Pmap;
+use super::pmap::{Backing, Pmap};
 use super::trap::Trap;
 use super::vcpu::Vcpu;
 use super::vtlb::{TlbEntry, ASID_MASK, LO_D, LO_G, LO_RI, LO_V, LO_XI, VPN2_MASK};
@@ -26,6 +26,8 @@ pub enum Fault {
     Raise(Exception),
     /// Memory that the virtual machine has, but that has no machine page yet.
     Unbacked(GuestPage),
+    /// A store that the guest allows, to a page that others may use too.
+    Unshare(GuestPage),
 }
 
 /// Offset into guest-physical memory of an address in a linear window. EntryHi will do for an
@@ -54,7 +56,7 @@ const fn is_mapped_by_guest(address: u64) -> bool {
 }
 
 /// Guest-physical address of the page that `lo` names, for pages of `bytes`.
-const fn page_base(lo: u64, bytes: u64) -> u64 {
+pub(super) const fn page_base(lo: u64, bytes: u64) -> u64 {
     ((lo & LO_PFN) << 6) & !(bytes - 1)
 }
 
@@ -221,8 +223,12 @@ impl Vcpu<'_> {
         if lo & LO_V != 0 {
             let bytes = entry.page_bytes();
             let physical = GuestPhysical(page_base(lo, bytes) | address & (bytes - 1));
-            if pmap.machine_page(physical.page()).is_none() {
-                return self.unbacked(physical, lo, address, trap, pmap);
+            match pmap.backing(physical.page()) {
+                Backing::Nothing => return self.unbacked(physical, lo, address, trap, pmap),
+                Backing::Shared(_) if trap.is_store() && lo & LO_D != 0 => {
+                    return Fault::Unshare(physical.page());
+                }
+                _ => {}
             }
         }
         self.install(address, entry, origin, present, pmap, hardware);
@@ -275,8 +281,10 @@ impl Vcpu<'_> {
         hardware: &mut impl Hardware,
     ) -> Fault {
         let physical = GuestPhysical(offset);
-        if pmap.machine_page(physical.page()).is_none() {
-            return self.unbacked(physical, LO_D, address, trap, pmap);
+        match pmap.backing(physical.page()) {
+            Backing::Nothing => return self.unbacked(physical, LO_D, address, trap, pmap),
+            Backing::Shared(_) if trap.is_store() => return Fault::Unshare(physical.page()),
+            _ => {}
         }
         self.counters.linear_pages += 1;
         let granule = self.l2.granule();

@@ -10,6 +10,7 @@ pub mod loader;
 pub mod mapping;
 pub mod pmap;
 pub mod privileged;
+pub mod revoke;
 pub mod shootdown;
 pub mod special;
 pub mod trap;

@@ -28,7 +28,7 @@ const GLOBAL: u32 = 1;
 #[derive(Debug, Default)]
 pub struct PmapEntry {
     /// Machine page number (4 KiB units), cache attribute, D and V: EntryLo of the whole page. 0
-    /// if it has no machine page.
+    /// if it has no machine page; without D if that has other users.
     lo: AtomicU32,
     /// Not 0: it was mapped in more places than are recorded.
     many: AtomicU32,
@@ -54,6 +54,44 @@ pub struct Pmap<'a> {
     linear: &'a [LinearEntry],
 }
 
+/// What is behind a guest page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Backing {
+    /// No machine page yet, or no more.
+    Nothing,
+    /// A machine page of its own.
+    Own(MachinePage),
+    /// A machine page that others may use too: read-only.
+    Shared(MachinePage),
+}
+
+impl Backing {
+    /// The machine page, if there is one.
+    pub const fn page(self) -> Option<MachinePage> {
+        match self {
+            Self::Nothing => None,
+            Self::Own(page) | Self::Shared(page) => Some(page),
+        }
+    }
+
+    const fn of(lo: u32) -> Self {
+        let page = MachinePage((lo >> 8) as u64);
+        match lo {
+            0 => Self::Nothing,
+            _ if lo & LO_D as u32 != 0 => Self::Own(page),
+            _ => Self::Shared(page),
+        }
+    }
+
+    const fn lo(self) -> u32 {
+        match self {
+            Self::Nothing => 0,
+            Self::Own(page) => entry_lo(page),
+            Self::Shared(page) => entry_lo(page) & !(LO_D as u32),
+        }
+    }
+}
+
 /// EntryLo of a machine page: valid, writable, cached.
 const fn entry_lo(page: MachinePage) -> u32 {
     ((page.address().0 >> 12) << 6) as u32 | CACHED | (LO_D | LO_V) as u32
@@ -63,11 +101,6 @@ const fn entry_lo(page: MachinePage) -> u32 {
 const MARK: u64 = 1 << 12;
 
 impl PmapEntry {
-    fn machine_page(&self) -> Option<MachinePage> {
-        let lo = self.lo.load(Ordering::Acquire);
-        (lo != 0).then(|| MachinePage(u64::from(lo >> 8)))
-    }
-
     /// Adds a backmap; whether it is there now.
     fn add_backmap(&self, mark: u64) -> bool {
         self.backmaps.iter().any(|backmap| {
@@ -110,17 +143,37 @@ impl<'a> Pmap<'a> {
         self.entries.get(usize::try_from(guest.0).ok()?)
     }
 
-    /// Backs a guest page that was not with a machine page. A page outside the map is ignored.
+    /// Backs a guest page that was not with a machine page of its own. A page outside the map is
+    /// ignored.
     pub fn back(&self, guest: GuestPage, machine: MachinePage) {
+        self.exchange(guest, Backing::Own(machine));
+    }
+
+    /// Puts something else behind a guest page; what was there. Its piece of the linear table is
+    /// computed anew with [`Pmap::build_linear_piece`], then TLBs forget what they hold, and only then
+    /// what was there may be given away.
+    pub fn exchange(&self, guest: GuestPage, backing: Backing) -> Backing {
+        let lo = backing.lo();
+        self.entry(guest).map_or(Backing::Nothing, |entry| {
+            Backing::of(entry.lo.swap(lo, Ordering::AcqRel))
+        })
+    }
+
+    /// What is behind a guest page.
+    pub fn backing(&self, guest: GuestPage) -> Backing {
+        Backing::of(self.entry_lo(guest).unwrap_or(0))
+    }
+
+    /// Forgets where `guest` was mapped: no TLB of any virtual CPU maps it any more.
+    pub fn forget_mappings(&self, guest: GuestPage) {
         if let Some(entry) = self.entry(guest) {
             entry.forget_backmaps();
-            entry.lo.store(entry_lo(machine), Ordering::Release);
         }
     }
 
     /// The machine page behind a guest page.
     pub fn machine_page(&self, guest: GuestPage) -> Option<MachinePage> {
-        self.entry(guest)?.machine_page()
+        self.backing(guest).page()
     }
 
     /// The machine address behind a guest-physical one.
@@ -176,7 +229,7 @@ impl<'a> Pmap<'a> {
     }
 
     /// Computes the linear table: for each piece a page pair, if each of the two is contiguous and
-    /// naturally aligned in machine memory.
+    /// naturally aligned in machine memory, and the guest's own.
     pub fn build_linear_table(&self) {
         for piece in 0..self.linear.len() {
             self.build_piece(piece);
@@ -208,12 +261,15 @@ impl<'a> Pmap<'a> {
         })
     }
 
-    /// The first machine page of `pages` guest pages, if contiguous and naturally aligned.
+    /// The first machine page of `pages` guest pages, if all are its own, contiguous and naturally
+    /// aligned.
     fn contiguous(&self, first: u64, pages: u64) -> Option<MachinePage> {
-        let base = self.machine_page(GuestPage(first))?;
+        let Backing::Own(base) = self.backing(GuestPage(first)) else {
+            return None;
+        };
+        let next = |i| Backing::Own(MachinePage(base.0 + i));
         let whole = base.0 % pages == 0
-            && (1..pages)
-                .all(|i| self.machine_page(GuestPage(first + i)) == Some(MachinePage(base.0 + i)));
+            && (1..pages).all(|i| self.backing(GuestPage(first + i)) == next(i));
         whole.then_some(base)
     }
 
@@ -223,11 +279,11 @@ impl<'a> Pmap<'a> {
         self.linear[index].get()
     }
 
-    /// Every backed page: guest and machine page.
-    pub fn iter(&self) -> impl Iterator<Item = (GuestPage, MachinePage)> + '_ {
-        self.entries
-            .iter()
-            .enumerate()
-            .filter_map(|(index, entry)| Some((GuestPage(index as u64), entry.machine_page()?)))
+    /// Every backed page: guest page, and what is behind it.
+    pub fn iter(&self) -> impl Iterator<Item = (GuestPage, Backing)> + '_ {
+        let entries = (0..).map(GuestPage).zip(self.entries);
+        entries
+            .map(|(guest, entry)| (guest, Backing::of(entry.lo.load(Ordering::Acquire))))
+            .filter(|(_, backing)| *backing != Backing::Nothing)
     }
 }

@@ -12,6 +12,7 @@
 
 use super::hardware::Hardware;
 use super::mapping::linear_offset;
+use super::revoke::PageSet;
 use super::vcpu::Vcpu;
 use super::vtlb::{TlbEntry, ASID_MASK, EHINV, TLB_ENTRIES, VPN2_MASK};
 use core::sync::atomic::{fence, AtomicBool, Ordering};
@@ -21,7 +22,7 @@ use spin::Mutex;
 /// Requests that are kept apart; with more the virtual CPU forgets everything.
 const REQUESTS: usize = 4;
 
-/// What a virtual CPU is to forget.
+/// What a virtual CPU is to forget for a sibling's sake.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Request {
     /// Guest-virtual address in bits 63..13, ASID in bits 9..0, as in EntryHi.
@@ -88,12 +89,15 @@ impl Vcpu<'_> {
 pub struct Requests {
     requests: [Request; REQUESTS],
     count: usize,
+    /// Guest pages for [`Vcpu::revoke`].
+    pages: PageSet,
 }
 
 impl Requests {
     const NONE: Self = Self {
         requests: [Request { key: 0, bytes: 0 }; REQUESTS],
         count: 0,
+        pages: PageSet::EMPTY,
     };
 
     fn push(&mut self, request: Request) {
@@ -109,7 +113,12 @@ impl Requests {
         }
     }
 
-    /// The requests, the oldest first.
+    /// The guest pages to revoke.
+    pub const fn pages(&self) -> &PageSet {
+        &self.pages
+    }
+
+    /// The other requests, the oldest first.
     pub fn iter(&self) -> impl Iterator<Item = Request> + '_ {
         self.requests[..self.count].iter().copied()
     }
@@ -140,8 +149,19 @@ impl ShootdownBox {
     /// [`ShootdownBox::is_done`].
     #[must_use = "a virtual CPU in its guest does not look by itself"]
     pub fn ask(&self, request: Request) -> bool {
+        self.ask_with(|requests| requests.push(request))
+    }
+
+    /// Asks for guest pages to be revoked, like [`ShootdownBox::ask`]. Their EntryLo in the pmap has
+    /// been changed before.
+    #[must_use = "a virtual CPU in its guest does not look by itself"]
+    pub fn ask_pages(&self, pages: &PageSet) -> bool {
+        self.ask_with(|requests| requests.pages.add_all(pages))
+    }
+
+    fn ask_with(&self, add: impl FnOnce(&mut Requests)) -> bool {
         let mut requests = self.requests.lock();
-        requests.push(request);
+        add(&mut requests);
         self.asked.store(true, Ordering::Relaxed);
         drop(requests);
         fence(Ordering::SeqCst);
@@ -151,6 +171,11 @@ impl ShootdownBox {
     /// Whether no request waits for a guest that goes on meanwhile.
     pub fn is_done(&self) -> bool {
         !self.asked.load(Ordering::Acquire) || !self.in_guest.load(Ordering::Acquire)
+    }
+
+    /// Whether something waits to be done.
+    pub fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
     }
 
     /// The home: the guest is about to go on; whether requests wait, which have to be done before.

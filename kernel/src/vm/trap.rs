@@ -76,7 +76,8 @@ impl Trap {
             code::ADEL
         }
     }
-    const fn is_store(&self) -> bool {
+    /// Whether the access that the exception is about was a store.
+    pub const fn is_store(&self) -> bool {
         matches!(self.code(), code::TLBS | code::MOD | code::ADES)
     }
 }
@@ -99,6 +100,9 @@ pub enum Outcome {
     },
     /// A page of guest-physical memory needs a machine page; then the guest tries again.
     Populate(GuestPage),
+    /// The guest stores to a page of guest-physical memory that others may use: it needs one of its
+    /// own; then it tries again.
+    Unshare(GuestPage),
     /// The guest has no exception vector.
     NoVector(NoVector),
 }
@@ -131,6 +135,7 @@ impl Vcpu<'_> {
                     Fault::Served => Outcome::Resume,
                     Fault::Raise(exception) => self.reflect(exception, trap),
                     Fault::Unbacked(page) => Outcome::Populate(page),
+                    Fault::Unshare(page) => Outcome::Unshare(page),
                 }
             }
             code::CPU => self.coprocessor_unusable(trap, now, pmap, hardware),

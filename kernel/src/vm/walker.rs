@@ -10,6 +10,7 @@ use super::pmap::Pmap;
 use super::vcpu::Registers;
 use super::vtlb::{TlbEntry, ASID_MASK, LO_G, LO_RI, LO_XI, VPN2_MASK};
 use crate::address::GuestPhysical;
+use core::sync::atomic::{fence, Ordering};
 
 /// PWCtl.PWEn.
 const ENABLED: u32 = 1 << 31;
@@ -48,7 +49,7 @@ impl Registers {
             let slot = pointer.wrapping_add(index << 3);
             let physical = GuestPhysical(linear_offset(slot)?);
             (slot & 7 == 0).then_some(())?;
-            Some(hardware.load(pmap.machine_address(physical)?))
+            load(physical, pmap, hardware)
         };
         let mut pointer = self.pw_base;
         for level in DIRECTORIES {
@@ -77,6 +78,18 @@ impl Registers {
             page_mask,
         })
     }
+}
+
+/// Reads a word of the guest's memory. A sibling may take the page away meanwhile: what was read then
+/// does not count.
+fn load(physical: GuestPhysical, pmap: &Pmap, hardware: &impl Hardware) -> Option<u64> {
+    const TRIES: usize = 4;
+    (0..TRIES).find_map(|_| {
+        let machine = pmap.machine_address(physical)?;
+        let word = hardware.load(machine);
+        fence(Ordering::Acquire);
+        (pmap.machine_address(physical) == Some(machine)).then_some(word)
+    })
 }
 
 const fn low_bits(width: u32) -> u64 {

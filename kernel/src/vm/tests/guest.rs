@@ -339,7 +339,7 @@ impl Guest {
             let (page, _) = self
                 .pmap
                 .iter()
-                .find(|&(_, backing)| backing == machine)
+                .find(|(_, backing)| backing.page() == Some(machine))
                 .unwrap_or_else(|| panic!("{place}: {machine:x?} is not the guest's"));
             assert!(
                 self.pmap.is_recorded(page, tag),

@@ -271,7 +271,7 @@ impl Processor {
         let backing = machine.page();
         let mut pages = self.guest.pmap.iter();
         let (page, _) = pages
-            .find(|&(_, of)| of == backing)
+            .find(|(_, of)| of.page() == Some(backing))
             .unwrap_or_else(|| panic!("{machine:x?} is not the guest's"));
         Place::Memory(page.0 * PAGE_SIZE + offset)
     }

@@ -1,0 +1,353 @@
+//! The memory of a virtual machine that runs: its pages come and go, and are shared with others.
+
+use super::cpu::Cpu;
+use super::real::{self, RealCpu, RealMemory};
+use super::resident::{Resident, ResidentVm};
+use super::siblings::await_siblings;
+use super::Monitor;
+use crate::address::{GuestPage, GuestPhysical, MachinePage};
+use crate::machine::shared::{GuestPages, PageRef, SharedMemory};
+use crate::machine::{DirtyPages, MachineMemory, NoMemory, NodeId, Owner, PageRange, RunSize};
+use crate::vm::pmap::Backing;
+use crate::vm::revoke::PageSet;
+use crate::vm::vcpu::Vcpu;
+use core::sync::atomic::Ordering;
+use spin::MutexGuard;
+
+/// Machine pages that are kept back until no TLB maps them; with more, they forget earlier.
+const OLD_MAX: usize = 32;
+
+/// Pages with several users, of a node and nearby.
+#[derive(Clone, Copy)]
+pub struct SharedPages {
+    /// The monitor.
+    pub monitor: &'static Monitor,
+    /// Where new ones are taken.
+    pub node: NodeId,
+}
+
+impl SharedMemory for SharedPages {
+    fn allocate(&self) -> Result<PageRef, NoMemory> {
+        let machine = &self.monitor.machine;
+        let page = machine.allocate_spare(self.node, RunSize::ONE)?;
+        machine.share_new(page).ok_or(NoMemory)
+    }
+
+    fn share(&self, page: &PageRef) -> PageRef {
+        self.monitor.machine.share(page)
+    }
+
+    fn release(&self, page: PageRef) {
+        self.monitor.machine.release(page);
+    }
+
+    fn users(&self, page: &PageRef) -> u32 {
+        self.monitor.machine.users(page)
+    }
+
+    fn read(&self, page: &PageRef, offset: usize, bytes: &mut [u8]) {
+        real::read(page.page(), offset, bytes);
+    }
+
+    fn write(&self, page: &PageRef, offset: usize, bytes: &[u8]) {
+        real::write(page.page(), offset, bytes);
+    }
+
+    fn copy(&self, from: (&PageRef, usize), to: (&PageRef, usize), bytes: usize) {
+        real::copy((from.0.page(), from.1), (to.0.page(), to.1), bytes);
+    }
+}
+
+/// What was behind a guest page, until no TLB maps it any more.
+enum Old {
+    Own(DirtyPages),
+    Shared(PageRef),
+}
+
+/// The memory of a virtual machine, held by a CPU that runs one of its virtual CPUs, for a call or
+/// a fault of that one. Others who change its pmap wait meanwhile. At its end at the latest
+/// everything is settled.
+pub struct GuestMemory<'a> {
+    monitor: &'static Monitor,
+    node: NodeId,
+    vm: &'static ResidentVm,
+    vcpu: &'a mut Vcpu<'static>,
+    _backing: MutexGuard<'static, ()>,
+    /// Pages that TLBs may map as they were before.
+    changed: PageSet,
+    old: [Option<Old>; OLD_MAX],
+    old_count: usize,
+}
+
+impl Cpu {
+    /// The memory of the virtual machine whose virtual CPU `resident` is loaded here. Nobody may hold
+    /// it on this CPU already.
+    pub(super) fn guest_memory<'a>(&self, resident: &'a mut Resident) -> GuestMemory<'a> {
+        GuestMemory {
+            monitor: self.monitor,
+            node: self.shared.node,
+            vm: resident.vm,
+            vcpu: &mut resident.vcpu,
+            _backing: resident.vm.backing.lock(),
+            changed: PageSet::EMPTY,
+            old: [const { None }; OLD_MAX],
+            old_count: 0,
+        }
+    }
+
+    /// Pages with several users, taken near this CPU.
+    #[allow(dead_code)] // Its users, disks and the subnet, come after it.
+    pub(super) fn shared_pages(&self) -> SharedPages {
+        SharedPages {
+            monitor: self.monitor,
+            node: self.shared.node,
+        }
+    }
+}
+
+impl GuestMemory<'_> {
+    /// The machine page behind `at`, which gets one if it has none.
+    pub(super) fn populate(&mut self, at: GuestPage) -> Result<MachinePage, NoMemory> {
+        let (monitor, vm, node) = (self.monitor, self.vm, self.node);
+        self.with_room(|| monitor.populate(vm, node, at))?;
+        self.vm.pmap.machine_page(at).ok_or(NoMemory)
+    }
+
+    /// What takes a page: again, if that fails and pages are kept back that need not be.
+    fn with_room<T>(&mut self, take: impl Fn() -> Result<T, NoMemory>) -> Result<T, NoMemory> {
+        take().or_else(|NoMemory| {
+            self.settle();
+            take()
+        })
+    }
+
+    /// The machine page behind `at`, which becomes the virtual machine's own.
+    pub(super) fn own(&mut self, at: GuestPage) -> Result<MachinePage, NoMemory> {
+        match self.vm.pmap.backing(at) {
+            Backing::Nothing => self.populate(at),
+            Backing::Own(page) => Ok(page),
+            Backing::Shared(page) => self.unshare(at, page),
+        }
+    }
+
+    /// Copy on write: `at`, which is the shared `page`, becomes the virtual machine's own.
+    fn unshare(&mut self, at: GuestPage, page: MachinePage) -> Result<MachinePage, NoMemory> {
+        if self.changed.contains(at) {
+            // Lent a moment ago: siblings may still write to it.
+            self.settle();
+        }
+        let machine = &self.monitor.machine;
+        let vm = self.vm.slot.id;
+        // The reference that the pmap's entry is.
+        match machine.own(PageRef::counted(page), vm, at) {
+            Ok(page) => {
+                // More is allowed than before: no TLB need forget anything.
+                self.vm.pmap.exchange(at, Backing::Own(page));
+                self.vm.pmap.build_linear_piece(at);
+                self.monitor.gained(self.vm, 1);
+                Ok(page)
+            }
+            Err(reference) => {
+                let node = self.node;
+                let new = self.with_room(|| machine.allocate(node, RunSize::ONE))?;
+                let new = machine.give_copy(new, page, vm, at, &RealMemory);
+                real::publish_page(new);
+                self.monitor.gained(self.vm, 1);
+                self.exchange(at, Backing::Own(new));
+                self.keep(Old::Shared(reference));
+                Ok(new)
+            }
+        }
+    }
+
+    /// Takes away what is behind `at`: it reads as zeros.
+    pub(super) fn free(&mut self, at: GuestPage) {
+        self.replace(at, Backing::Nothing);
+    }
+
+    /// Makes `at` zeros.
+    pub(super) fn clear(&mut self, at: GuestPage) {
+        match self.vm.pmap.backing(at) {
+            Backing::Nothing => {}
+            Backing::Own(page) => RealMemory.zero(PageRange::new(page, 1)),
+            Backing::Shared(_) => self.free(at),
+        }
+    }
+
+    /// Copies a page.
+    pub(super) fn copy_page(&mut self, to: GuestPage, from: GuestPage) -> Result<(), NoMemory> {
+        let to = self.own(to)?;
+        let from = self.populate(from)?;
+        RealMemory.copy(PageRange::new(from, 1), to);
+        Ok(())
+    }
+
+    /// Puts something that is not its own behind `at`; what was there is given away when no TLB maps it.
+    fn replace(&mut self, at: GuestPage, backing: Backing) {
+        match self.exchange(at, backing) {
+            Backing::Nothing => {}
+            Backing::Shared(page) => self.keep(Old::Shared(PageRef::counted(page))),
+            Backing::Own(page) => {
+                let owner = Owner::Guest {
+                    vm: self.vm.slot.id,
+                    page: at,
+                };
+                let page = PageRange::new(page, 1);
+                // It was the virtual machine's, as its pmap said.
+                if let Ok(page) = self.monitor.machine.take_back(page, owner) {
+                    self.monitor.lost(self.vm, 1);
+                    self.keep(Old::Own(page));
+                }
+            }
+        }
+    }
+
+    fn exchange(&mut self, at: GuestPage, backing: Backing) -> Backing {
+        let pmap = &self.vm.pmap;
+        let old = pmap.exchange(at, backing);
+        pmap.build_linear_piece(at);
+        if old != Backing::Nothing {
+            self.changed.add(at);
+        }
+        old
+    }
+
+    fn keep(&mut self, old: Old) {
+        if self.old_count == OLD_MAX {
+            self.settle();
+        }
+        self.old[self.old_count] = Some(old);
+        self.old_count += 1;
+    }
+
+    /// Reads bytes of a page.
+    pub(super) fn read_bytes(
+        &mut self,
+        from: GuestPhysical,
+        bytes: &mut [u8],
+    ) -> Result<(), NoMemory> {
+        let page = self.populate(from.page())?;
+        real::read(page, from.offset_in_page() as usize, bytes);
+        Ok(())
+    }
+
+    /// Writes bytes of a page.
+    pub(super) fn write_bytes(&mut self, to: GuestPhysical, bytes: &[u8]) -> Result<(), NoMemory> {
+        let page = self.own(to.page())?;
+        real::write(page, to.offset_in_page() as usize, bytes);
+        Ok(())
+    }
+}
+
+impl GuestPages for GuestMemory<'_> {
+    fn map(&mut self, at: GuestPage, page: PageRef) {
+        if at.0 < self.vm.pmap.pages() {
+            self.replace(at, Backing::Shared(page.page()));
+        } else {
+            self.monitor.machine.release(page);
+        }
+    }
+
+    fn lend(&mut self, at: GuestPage) -> Result<PageRef, NoMemory> {
+        self.populate(at)?;
+        let machine = &self.monitor.machine;
+        match self.vm.pmap.backing(at) {
+            Backing::Nothing => Err(NoMemory),
+            Backing::Shared(page) => Ok(machine.share(&PageRef::counted(page))),
+            Backing::Own(page) => {
+                self.monitor.promise(self.vm, 1)?;
+                let lent = machine.share_guest(page, self.vm.slot.id, at);
+                // It was the virtual machine's, as its pmap said.
+                let lent = lent.map_err(|_| NoMemory)?;
+                self.exchange(at, Backing::Shared(page));
+                Ok(lent)
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        let changed = core::mem::replace(&mut self.changed, PageSet::EMPTY);
+        if !changed.is_empty() {
+            let count = self.vm.slot.vcpu_count();
+            let own = 1 << self.vcpu.number;
+            let all = ((1u32 << count) - 1) as u16;
+            let ask =
+                |_, shootdown: &crate::vm::shootdown::ShootdownBox| shootdown.ask_pages(&changed);
+            let waiting = self.monitor.ask_siblings(self.vm, all & !own, ask);
+            // SAFETY: interrupts are off, and no other handle is in use here.
+            let mut hardware = unsafe { RealCpu::here() };
+            self.vcpu.revoke(&changed, &self.vm.pmap, &mut hardware);
+            await_siblings(self.vm, waiting);
+            if count == 1 {
+                for page in changed.known() {
+                    self.vm.pmap.forget_mappings(page);
+                }
+            }
+        }
+        for old in self.old.iter_mut().take(self.old_count) {
+            match old.take() {
+                Some(Old::Own(page)) => self.monitor.machine.free(page),
+                Some(Old::Shared(page)) => self.monitor.machine.release(page),
+                None => {}
+            }
+        }
+        self.old_count = 0;
+    }
+
+    fn read(
+        &mut self,
+        from: GuestPhysical,
+        to: (&PageRef, usize),
+        bytes: usize,
+    ) -> Result<(), NoMemory> {
+        let page = self.populate(from.page())?;
+        let from = (page, from.offset_in_page() as usize);
+        real::copy(from, (to.0.page(), to.1), bytes);
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        from: (&PageRef, usize),
+        to: GuestPhysical,
+        bytes: usize,
+    ) -> Result<(), NoMemory> {
+        let page = self.own(to.page())?;
+        let to = (page, to.offset_in_page() as usize);
+        real::copy((from.0.page(), from.1), to, bytes);
+        Ok(())
+    }
+}
+
+impl Drop for GuestMemory<'_> {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+impl Monitor {
+    /// Promises `pages` more to `vm`, unless nothing is promised at all.
+    pub(super) fn promise(&self, vm: &ResidentVm, pages: u64) -> Result<(), NoMemory> {
+        if !self.overcommit {
+            self.machine.promise(pages)?;
+            vm.promised.fetch_add(pages, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// `vm` has got `pages` of its own that were promised.
+    pub(super) fn gained(&self, vm: &ResidentVm, pages: u64) {
+        if !self.overcommit {
+            vm.promised.fetch_sub(pages, Ordering::Relaxed);
+            self.machine.fulfil(pages);
+        }
+    }
+
+    /// `vm` gives away `pages` of its own, which will be free: it can have others.
+    fn lost(&self, vm: &ResidentVm, pages: u64) {
+        if !self.overcommit {
+            vm.promised.fetch_add(pages, Ordering::Relaxed);
+            self.machine.promise_before_free(pages);
+        }
+    }
+}
