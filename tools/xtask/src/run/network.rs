@@ -3,17 +3,27 @@
 
 use crate::flash::Hardware;
 use anyhow::{bail, ensure, Context, Result};
+use disco_abi::{net_address, NET_GATEWAY, NET_NAME_SERVER, NET_PREFIX, NET_SUBNET};
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
-/// The outside network as QEMU plays it; addresses from `dhcpstart` on are given to nobody.
-const NETWORK: &str = "net=10.97.0.0/16,host=10.97.0.2,dns=10.97.0.3,dhcpstart=10.97.2.1,ipv6=off";
+/// The first address that QEMU would give to whoever asked: behind those of the virtual machines.
+const DYNAMIC: u64 = NET_SUBNET + 0x201;
 
-/// Where the virtual machine with this number is reached.
-fn address_of(number: usize) -> Option<Ipv4Addr> {
-    let last = u8::try_from(number).ok()?.checked_add(1)?;
-    Some(Ipv4Addr::new(10, 97, 1, last))
+fn address(number: u64) -> Ipv4Addr {
+    Ipv4Addr::from_bits(number as u32)
+}
+
+/// The outside network as QEMU plays it.
+fn outside() -> String {
+    format!(
+        "user,id=outside,net={}/{NET_PREFIX},host={},dns={},dhcpstart={},ipv6=off",
+        address(NET_SUBNET),
+        address(NET_GATEWAY),
+        address(NET_NAME_SERVER),
+        address(DYNAMIC)
+    )
 }
 
 /// A TCP port of this computer, on 127.0.0.1, that leads to a port of a virtual machine.
@@ -60,10 +70,11 @@ pub fn arguments(hardware: &Hardware, forwards: &[Forward]) -> Result<Vec<String
     if !vms.iter().any(|(_, net)| *net) {
         return Ok(Vec::new());
     }
-    let mut network = format!("user,id=outside,{NETWORK}");
+    let mut network = outside();
     for forward in forwards {
         let number = vms.iter().position(|(name, _)| *name == forward.vm);
-        let address = number.and_then(address_of).context("no address")?;
+        let number = number.context("no such virtual machine")?;
+        let address = address(net_address(u64::try_from(number)?));
         let (host, port) = (forward.host, forward.port);
         network += &format!(",hostfwd=tcp:127.0.0.1:{host}-{address}:{port}");
     }

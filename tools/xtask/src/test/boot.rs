@@ -1,5 +1,6 @@
 //! Runs one test of the manifest.
 
+use super::http;
 use super::manifest::Test;
 use super::steps::Player;
 use crate::build::monitor::Image;
@@ -66,6 +67,10 @@ fn run_machine(test: &Test, monitor: Option<&Image>) -> Result<()> {
         .map(|layout| DiskFile::provide(&layout, &disk::path_beside(&flash), Keep::Discard))
         .transpose()?;
     let mut board = Board::of_image(&flash, file(test, "events.log"), test.qemu.clone())?;
+    let targets = test.forward.iter();
+    let forwards = targets.map(|target| http::forward(target));
+    let forwards = forwards.collect::<Result<Vec<_>>>()?;
+    board.forward(&forwards)?;
     board.disk = disk
         .as_ref()
         .map(|disk| Drive::File(disk.path().to_path_buf()));
@@ -73,7 +78,7 @@ fn run_machine(test: &Test, monitor: Option<&Image>) -> Result<()> {
     let logs = paths::target().join("test").join(&test.name);
     let mut session = Session::start(&board.command(), &board.events, seconds, &logs)?;
     let deadline = Instant::now() + Duration::from_secs(test.timeout);
-    let mut player = Player::new(&mut session, deadline);
+    let mut player = Player::new(&mut session, deadline, &forwards);
     player.play(&test.steps)?;
     player.verdicts(&test.verdicts())?;
     player.check_events()?;

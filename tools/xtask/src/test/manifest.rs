@@ -39,6 +39,9 @@ pub struct Test {
     pub disk: Vec<Table>,
     /// The description's `[[vm]]`s.
     pub vm: Option<Vec<Table>>,
+    /// Ports of virtual machines that lead out, as `vm:port`.
+    #[serde(default)]
+    pub forward: Vec<String>,
     /// Arguments of `cargo xtask`: the test runs that instead of a machine.
     pub xtask: Option<Vec<String>>,
     /// What it reads from a pipe; nothing unless said otherwise.
@@ -105,6 +108,16 @@ pub enum Step {
     Off {
         /// QEMU's exit status.
         off: i32,
+    },
+    /// Asks a server in a virtual machine, through a port of the test's `forward`, until it answers as it
+    /// should.
+    Get {
+        /// Which port, as in `forward`.
+        get: String,
+        /// The path that is asked for.
+        path: String,
+        /// A regular expression for the answer, head and body.
+        answer: String,
     },
     /// Lets time pass.
     Pause {
@@ -274,7 +287,7 @@ mod tests {
                 { pause = 10 }, { repeat = 3, steps = [{ send = "\r" }] },
                 { share = "a", of = ["a", "b"], percent = [47.0, 53.0] }, { off = 0 },
                 { event = "boot", keep = "c" }, { elapsed = ["c", "d"], seconds = [1, 2] },
-                { clock = "e", within = 60 },
+                { clock = "e", within = 60 }, { get = "a:80", path = "/", answer = "x" },
                 { elapsed = ["c", "d"], least = ["f", "g"], most = ["h", "i"], percent = 1 },
             ]
         "#;
@@ -283,7 +296,8 @@ mod tests {
         assert!(matches!(tests[0].steps[6], Step::Off { off: 0 }));
         assert!(matches!(tests[0].steps[8], Step::Elapsed { .. }));
         assert!(matches!(tests[0].steps[9], Step::Clock { .. }));
-        assert!(matches!(tests[0].steps[10], Step::Agrees { .. }));
+        assert!(matches!(tests[0].steps[10], Step::Get { .. }));
+        assert!(matches!(tests[0].steps[11], Step::Agrees { .. }));
     }
 
     #[test]

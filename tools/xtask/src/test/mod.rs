@@ -3,6 +3,7 @@
 
 mod boot;
 mod host;
+mod http;
 mod manifest;
 mod steps;
 

@@ -1,6 +1,8 @@
 //! Carries out a test's steps on a running machine.
 
+use super::http;
 use super::manifest::Step;
+use crate::run::network::Forward;
 use crate::run::session::Session;
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use regex::bytes::Regex;
@@ -15,6 +17,8 @@ const POLL: Duration = Duration::from_millis(20);
 pub struct Player<'a> {
     session: &'a mut Session,
     deadline: Instant,
+    /// Ports that lead to virtual machines.
+    forwards: &'a [Forward],
     /// How much of the console the steps so far have matched.
     matched: usize,
     /// Events that a step has met, by their index.
@@ -25,10 +29,11 @@ pub struct Player<'a> {
 
 impl<'a> Player<'a> {
     /// Starts at the beginning of the console and of the events.
-    pub fn new(session: &'a mut Session, deadline: Instant) -> Self {
+    pub fn new(session: &'a mut Session, deadline: Instant, forwards: &'a [Forward]) -> Self {
         Self {
             session,
             deadline,
+            forwards,
             matched: 0,
             met: Vec::new(),
             kept: BTreeMap::new(),
@@ -50,6 +55,7 @@ impl<'a> Player<'a> {
             }
             Step::Event { .. } => self.event(step),
             Step::Off { off } => self.switched_off(*off),
+            Step::Get { get, path, answer } => self.get(get, path, answer),
             Step::Pause { pause } => {
                 thread::sleep(Duration::from_millis(*pause));
                 Ok(())
@@ -96,6 +102,20 @@ impl<'a> Player<'a> {
             }
             Ok(true)
         })
+    }
+
+    fn get(&mut self, target: &str, path: &str, answer: &str) -> Result<()> {
+        let named = |forward: &&Forward| format!("{}:{}", forward.vm, forward.port) == target;
+        let forward = self.forwards.iter().find(named);
+        let forward = forward.with_context(|| format!("`forward` has no {target}"))?;
+        let regex = regex::Regex::new(&format!("(?m){answer}"))?;
+        let mut last = String::new();
+        let result = self.wait(&format!("{target} to answer as it should"), |_| {
+            // Until the server listens, the connection is closed at once.
+            last = http::get(forward, path).unwrap_or_else(|error| format!("{error:#}"));
+            Ok(regex.is_match(&last))
+        });
+        result.with_context(|| format!("expected {path} to match /{answer}/, and it is: {last}"))
     }
 
     fn keep(&mut self, name: &str, text: &str) -> Result<()> {
