@@ -131,6 +131,13 @@ pub enum Step {
         /// The steps.
         steps: Vec<Step>,
     },
+    /// Runs steps for one name after the other, which stands where they have `{vm}`.
+    Each {
+        /// The names.
+        each: Vec<String>,
+        /// The steps.
+        steps: Vec<Step>,
+    },
     /// Compares numbers that named groups have kept.
     Share {
         /// The group whose share is meant.
@@ -287,7 +294,7 @@ mod tests {
                 { pause = 10 }, { repeat = 3, steps = [{ send = "\r" }] },
                 { share = "a", of = ["a", "b"], percent = [47.0, 53.0] }, { off = 0 },
                 { event = "boot", keep = "c" }, { elapsed = ["c", "d"], seconds = [1, 2] },
-                { clock = "e", within = 60 }, { get = "a:80", path = "/", answer = "x" },
+                { clock = "e", within = 60 }, { each = ["a"], steps = [{ send = "{vm}" }] }, { get = "a:80", path = "/", answer = "x" },
                 { elapsed = ["c", "d"], least = ["f", "g"], most = ["h", "i"], percent = 1 },
             ]
         "#;
@@ -296,8 +303,9 @@ mod tests {
         assert!(matches!(tests[0].steps[6], Step::Off { off: 0 }));
         assert!(matches!(tests[0].steps[8], Step::Elapsed { .. }));
         assert!(matches!(tests[0].steps[9], Step::Clock { .. }));
-        assert!(matches!(tests[0].steps[10], Step::Get { .. }));
-        assert!(matches!(tests[0].steps[11], Step::Agrees { .. }));
+        assert!(matches!(tests[0].steps[10], Step::Each { .. }));
+        assert!(matches!(tests[0].steps[11], Step::Get { .. }));
+        assert!(matches!(tests[0].steps[12], Step::Agrees { .. }));
     }
 
     #[test]

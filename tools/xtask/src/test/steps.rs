@@ -1,14 +1,16 @@
 //! Carries out a test's steps on a running machine.
 
+mod figures;
+
 use super::http;
 use super::manifest::Step;
 use crate::run::network::Forward;
 use crate::run::session::Session;
-use anyhow::{anyhow, bail, ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use regex::bytes::Regex;
 use std::collections::BTreeMap;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(20);
@@ -19,6 +21,8 @@ pub struct Player<'a> {
     deadline: Instant,
     /// Ports that lead to virtual machines.
     forwards: &'a [Forward],
+    /// The name that steps are played for just now.
+    name: Option<String>,
     /// How much of the console the steps so far have matched.
     matched: usize,
     /// Events that a step has met, by their index.
@@ -34,6 +38,7 @@ impl<'a> Player<'a> {
             session,
             deadline,
             forwards,
+            name: None,
             matched: 0,
             met: Vec::new(),
             kept: BTreeMap::new(),
@@ -48,9 +53,10 @@ impl<'a> Player<'a> {
 
     fn step(&mut self, step: &Step) -> Result<()> {
         match step {
-            Step::Expect { expect } => self.expect(expect),
+            Step::Expect { expect } => self.expect(&self.named(expect)),
             Step::Send { send } => {
-                self.session.send(send);
+                let text = self.named(send);
+                self.session.send(&text);
                 Ok(())
             }
             Step::Event { .. } => self.event(step),
@@ -64,6 +70,14 @@ impl<'a> Player<'a> {
                 self.play(steps)
                     .with_context(|| format!("round {round} of {repeat}"))
             }),
+            Step::Each { each, steps } => {
+                let played = each.iter().try_for_each(|name| {
+                    self.name = Some(name.clone());
+                    self.play(steps).with_context(|| format!("for {name}"))
+                });
+                self.name = None;
+                played
+            }
             Step::Share { share, of, percent } => self.share(share, of, percent),
             Step::Elapsed { elapsed, seconds } => self.elapsed(elapsed, seconds),
             Step::Agrees {
@@ -73,6 +87,14 @@ impl<'a> Player<'a> {
                 percent,
             } => self.agrees(elapsed, least, most, *percent),
             Step::Clock { clock, within } => self.clock(clock, *within),
+        }
+    }
+
+    /// A step's text with the name that it is played for.
+    fn named(&self, text: &str) -> String {
+        match &self.name {
+            Some(name) => text.replace("{vm}", name),
+            None => text.to_owned(),
         }
     }
 
@@ -180,71 +202,6 @@ impl<'a> Player<'a> {
         ensure!(
             code == Some(status),
             "expected QEMU's exit status {status}, and it is {code:?}"
-        );
-        Ok(())
-    }
-
-    /// The number that is kept under this name.
-    fn number(&self, name: &str) -> Result<f64> {
-        let text = self
-            .kept
-            .get(name)
-            .with_context(|| format!("no step has kept {name}"))?;
-        text.parse()
-            .map_err(|_| anyhow!("{name} is no number: {text}"))
-    }
-
-    fn share(&self, share: &str, of: &[String], percent: &[f64; 2]) -> Result<()> {
-        let numbers = of.iter().map(|name| self.number(name));
-        let whole = numbers.sum::<Result<f64>>()?;
-        let part = 100.0 * self.number(share)? / whole;
-        let [least, most] = percent;
-        ensure!(
-            (*least..=*most).contains(&part),
-            "expected {share} to be {least} to {most} % of {}, and it is {part:.1} %",
-            of.join(" + ")
-        );
-        Ok(())
-    }
-
-    fn between(&self, [first, second]: &[String; 2]) -> Result<f64> {
-        Ok(self.number(second)? - self.number(first)?)
-    }
-
-    fn agrees(
-        &self,
-        elapsed: &[String; 2],
-        least: &[String; 2],
-        most: &[String; 2],
-        percent: f64,
-    ) -> Result<()> {
-        let seconds = self.between(elapsed)? / 1e9;
-        let least = self.between(least)? * (1.0 - percent / 100.0);
-        let most = self.between(most)? * (1.0 + percent / 100.0);
-        ensure!(
-            (least..=most).contains(&seconds),
-            "expected the guest's clock to be right within {percent} %: for {seconds:.3} s it told \
-             between {least:.3} s and {most:.3} s, with that allowance"
-        );
-        Ok(())
-    }
-
-    fn elapsed(&self, events: &[String; 2], [least, most]: &[f64; 2]) -> Result<()> {
-        let [first, second] = events;
-        let seconds = self.between(events)? / 1e9;
-        ensure!(
-            (*least..=*most).contains(&seconds),
-            "expected {least} to {most} s from {first} to {second}, and it is {seconds:.3} s"
-        );
-        Ok(())
-    }
-
-    fn clock(&self, clock: &str, within: f64) -> Result<()> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
-        let ahead = self.number(clock)? - now;
-        ensure!(
-            ahead.abs() <= within,
-            "expected {clock} to be this computer's time within {within} s, and it is {ahead:.0} s ahead"
         );
         Ok(())
     }
