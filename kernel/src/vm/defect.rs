@@ -1,7 +1,8 @@
 //! Small defects, seeded into the emulator to show that the comparison with the real CPU finds them
-//! (`cargo xtask fuzz cpu --self-test`).
+//! (`cargo xtask fuzz cpu --self-test`), and one in the disks to show that power cuts do
+//! (`cargo xtask soak power-cut --self-test`).
 //!
-//! Without the feature `defects`, which nothing but that command sets, [`seeded`] is `false` when the
+//! Without the feature `defects`, which nothing but these commands sets, [`seeded`] is `false` when the
 //! monitor is compiled, and nothing of this is in it.
 
 /// A defect. The numbers are those of `xtask`'s table, which says what each does.
@@ -26,6 +27,7 @@ pub enum Defect {
     BadInstrP = 16,
     ErrorLevel = 17,
     InterruptMask = 18,
+    IgnoreFlush = 19,
 }
 
 /// A mark, and the number of the defect of this run: `xtask` finds the mark in the image.
