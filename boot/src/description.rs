@@ -2,16 +2,13 @@
 
 use crate::{fatal, log};
 use core::slice;
-use crc::{Crc, Table, CRC_32_ISO_HDLC};
 use disco_arch::board::XKPHYS_CACHED;
 use disco_flash::{
     text, Description, DescriptionError, DescriptionView, FlashHeader, FLASH_SIZE, RESET_SIZE,
 };
+use disco_kernel::checksum::CRC32;
 use disco_kernel::machine::layout::Range;
 use zerocopy::FromBytes;
-
-/// With a table of 1 KiB: the code is copied into every node.
-static CRC32: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 
 /// The description in the flash at `flash`, a virtual address; a message and the end if it makes
 /// no sense.

@@ -46,6 +46,18 @@ pub enum Event<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// A disk of the description cannot be used: by nobody, or by one virtual machine.
+    DiskUnusable {
+        /// Its name.
+        disk: &'a str,
+        /// Why.
+        reason: &'a dyn Display,
+    },
+    /// A real device broke the rules, or did not answer, and was switched off.
+    DeviceFailed {
+        /// What it is.
+        device: &'a str,
+    },
     /// The monitor itself has failed; nothing follows.
     Panic {
         /// Why.
@@ -64,6 +76,8 @@ impl Event<'_> {
             Self::VmStopped { .. } => "vm_stopped",
             Self::TestVerdict { .. } => "test_verdict",
             Self::NetRefused { .. } => "net_refused",
+            Self::DiskUnusable { .. } => "disk_unusable",
+            Self::DeviceFailed { .. } => "device_failed",
             Self::Panic { .. } => "panic",
             Self::PowerOff => "poweroff",
         }
@@ -98,6 +112,11 @@ impl Event<'_> {
                 line.bytes("reason", message)?;
             }
             Self::NetRefused { reason } => line.bytes("reason", reason.as_bytes())?,
+            Self::DiskUnusable { disk, reason } => {
+                line.bytes("disk", disk.as_bytes())?;
+                line.display("reason", reason)?;
+            }
+            Self::DeviceFailed { device } => line.bytes("device", device.as_bytes())?,
             Self::Panic { reason } => line.display("reason", reason)?,
         }
         line.end()

@@ -2,6 +2,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod address;
+pub mod checksum;
 pub mod clock;
 pub mod console;
 pub mod disk;

@@ -8,6 +8,7 @@
 pub mod cache;
 pub mod command;
 pub mod device;
+pub mod gpt;
 pub mod pool;
 pub mod private;
 pub mod request;

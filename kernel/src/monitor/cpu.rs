@@ -311,7 +311,8 @@ impl Cpu {
                 self.console_due = 0;
             }
             if requests.pci {
-                self.monitor.serve_devices();
+                let now = self.now();
+                self.monitor.serve_devices(now);
             }
             turn = true;
         }
@@ -327,7 +328,7 @@ impl Cpu {
                     self.console_due = now;
                 }
                 if device::attention_wanted() {
-                    self.monitor.serve_devices();
+                    self.monitor.serve_devices(now);
                     turn = true;
                 }
             }

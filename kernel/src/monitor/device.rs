@@ -6,6 +6,7 @@
 
 use super::{Carver, Monitor, CONSOLE};
 use crate::disk::device::{BlockDevice, DeviceError, DeviceFull, Piece, Transfer, PIECES_MAX};
+use crate::events::Event;
 use crate::net::link::{Frame, Link, LinkFull};
 use core::fmt::Display;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +27,15 @@ pub struct Real<D> {
     interrupt: Interrupt,
     /// Taken after whatever it is used for is locked.
     pub driver: Mutex<D>,
+    /// That it was switched off has been said.
+    told: AtomicBool,
+}
+
+impl<D> Real<D> {
+    /// Whether it was switched off since this was asked the last time.
+    fn has_failed(&self, failed: impl FnOnce(&D) -> bool) -> bool {
+        failed(&self.driver.lock()) && !self.told.swap(true, Ordering::Relaxed)
+    }
 }
 
 /// The real disk.
@@ -115,6 +125,7 @@ fn find_disk(
             transfers: 0,
             errors: 0,
         }),
+        told: AtomicBool::new(false),
     };
     Ok(carver.place(0, real))
 }
@@ -137,6 +148,7 @@ fn find_card(
             sent: 0,
             received: 0,
         }),
+        told: AtomicBool::new(false),
     };
     Ok(carver.place(0, real))
 }
@@ -153,16 +165,30 @@ pub(super) fn attention_wanted() -> bool {
 }
 
 impl Monitor {
-    /// Serves the devices that ask for it, on CPU 0. What comes of it for virtual CPUs is posted.
-    pub(super) fn serve_devices(&self) {
+    /// Serves the devices that ask for it, on CPU 0 at tick `now`. What comes of it for virtual CPUs is
+    /// posted.
+    pub(super) fn serve_devices(&self, now: u64) {
         let all = attention_wanted() && ATTENTION.swap(false, Ordering::AcqRel);
         let asks = |interrupt: Interrupt| interrupt.take() || all;
-        if self.devices.disk.is_some_and(|disk| asks(disk.interrupt)) {
+        if let Some(disk) = self.devices.disk.filter(|disk| asks(disk.interrupt)) {
             self.disk_ready();
+            if disk.has_failed(|driver| driver.disk.has_failed()) {
+                self.device_failed("disk", now);
+            }
         }
-        if self.devices.card.is_some_and(|card| asks(card.interrupt)) {
+        if let Some(card) = self.devices.card.filter(|card| asks(card.interrupt)) {
             self.card_ready();
+            if card.has_failed(|driver| driver.card.has_failed()) {
+                self.device_failed("network card", now);
+            }
         }
+    }
+
+    fn device_failed(&self, device: &str, now: u64) {
+        notice(&format_args!(
+            "the real {device} does not work as it should: it was switched off"
+        ));
+        self.event(Event::DeviceFailed { device }, now, None);
     }
 
     /// Transfers of the real disk may have ended.
@@ -178,6 +204,13 @@ impl Monitor {
         // There is no subnet that they could go to.
         let mut frame = [0; network::FRAME_MAX];
         while card.driver.lock().receive(&mut frame).is_some() {}
+    }
+}
+
+impl RealDisk {
+    /// Switches it off: nothing of it works any more.
+    pub(super) fn give_up(&mut self) {
+        self.disk.fail();
     }
 }
 
@@ -209,7 +242,11 @@ impl BlockDevice for RealDisk {
     }
 
     fn completed(&mut self) -> Option<(u32, Result<(), DeviceError>)> {
+        let failed = self.disk.has_failed();
         let (token, result) = self.disk.completed()?;
+        if !failed && self.disk.has_failed() {
+            want_attention();
+        }
         self.errors += u64::from(result.is_err());
         Some((token, result.map_err(|block::Failed| DeviceError)))
     }

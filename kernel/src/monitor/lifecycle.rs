@@ -22,6 +22,7 @@ impl Monitor {
             memory: machine.memory.get(),
         };
         self.event(event, now(), None);
+        self.report_partitions(now());
         for slot in self
             .slots
             .iter()

@@ -14,6 +14,7 @@ pub mod load;
 pub mod memory;
 pub mod net;
 pub mod pages;
+pub mod partition;
 pub mod real;
 pub mod resident;
 pub mod siblings;
@@ -36,6 +37,7 @@ use disco_arch::board::uart::Uart;
 use disco_arch::board::{rtc, XKPHYS_CACHED};
 use disco_arch::cp0;
 use disco_flash::{DescriptionView, CPUS_MAX, NONE, VMS_MAX};
+use partition::Partitions;
 use slot::VmSlot;
 use spin::{Mutex, Once};
 
@@ -78,6 +80,8 @@ pub struct Monitor {
     pub subnet: Mutex<Subnet<'static>>,
     /// The real disk and network card.
     pub devices: device::Devices,
+    /// Where the disks' partitions are.
+    pub partitions: partition::Partitions,
     /// The serial line of people. Taken after a slot's state.
     pub console: &'static Mutex<Mux<'static>>,
     /// The serial line of events. Innermost.
@@ -121,6 +125,7 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
     }
     let subnet = net::make_subnet(slots, &mut carver);
     let devices = device::Devices::find(&mut carver);
+    let partitions = Partitions::find(&handover.description, &devices, &mut carver);
     let ticks = u64::from(cp0::count());
     let seconds = rtc::unix_seconds();
     let monitor = Monitor {
@@ -136,6 +141,7 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
         cpus,
         subnet: Mutex::new(subnet),
         devices,
+        partitions,
         console: &CONSOLE,
         events: Mutex::new(Uart::com2()),
         epoch_ns: seconds
@@ -271,6 +277,20 @@ impl Carver {
             place.write(value);
             &mut *place
         }
+    }
+
+    /// Moves what `values` gives into the memory of node 0, for ever.
+    fn collect<T>(&mut self, values: impl ExactSizeIterator<Item = T>) -> &'static [T] {
+        let count = values.len();
+        let place = self.take::<T>(0, count);
+        let mut written = 0;
+        for value in values.take(count) {
+            // SAFETY: `take` returned room for `count`, aligned to a cache line.
+            unsafe { place.add(written).write(value) };
+            written += 1;
+        }
+        // SAFETY: so many were written.
+        unsafe { slice::from_raw_parts(place, written) }
     }
 
     /// Hands what is left to the allocator, and tells the memmap of the payload.
