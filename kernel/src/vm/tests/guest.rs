@@ -8,7 +8,8 @@ use crate::vm::hardware::Hardware;
 use crate::vm::identity::Identity;
 use crate::vm::l2tlb::is_kernel_address;
 use crate::vm::mapping::linear_offset;
-use crate::vm::pmap::{Pmap, PmapEntry, LINEAR_PIECE};
+use crate::vm::pmap::{Backing, Pmap, PmapEntry, LINEAR_PIECE};
+use crate::vm::revoke::PageSet;
 use crate::vm::special::SpecialPage;
 use crate::vm::trap::{Outcome, Trap};
 use crate::vm::vcpu::Vcpu;
@@ -72,6 +73,19 @@ pub struct Guest {
     pub pmap: Pmap<'static>,
     pub machine: SimulatedMachine,
     pub now: u64,
+    /// The next machine page that nobody has had.
+    fresh: u64,
+}
+
+/// What becomes of the machine page behind a guest page.
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    /// Others may use it.
+    Lend,
+    /// Another one takes its place, for the guest alone.
+    Replace,
+    /// Another one takes its place, and others may use that.
+    ReplaceLent,
 }
 
 /// The I6400's configuration as QEMU gives it, in the bits that matter here.
@@ -118,7 +132,44 @@ impl Guest {
             pmap: Pmap::new(entries, linear),
             machine: SimulatedMachine::new(),
             now: 0,
+            fresh: FIRST + (1 << 16),
         }
+    }
+
+    /// Changes what is behind `count` pages from `first` on, as the monitor does it: what the guest
+    /// sees stays.
+    pub fn change(&mut self, first: u64, count: u64, change: Change) {
+        let mut changed = PageSet::EMPTY;
+        let mut old = Vec::new();
+        for page in (first..first + count).map(GuestPage) {
+            let Some(before) = self.pmap.machine_page(page) else {
+                continue;
+            };
+            let after = match change {
+                Change::Lend => Backing::Shared(before),
+                Change::Replace => Backing::Own(self.copy(before)),
+                Change::ReplaceLent => Backing::Shared(self.copy(before)),
+            };
+            self.pmap.exchange(page, after);
+            self.pmap.build_linear_piece(page);
+            changed.add(page);
+            old.extend((after.page() != Some(before)).then_some(before));
+        }
+        self.vcpu.revoke(&changed, &self.pmap, &mut self.machine);
+        for page in old {
+            // Somebody else's now.
+            let spoilt = [0x5a; PAGE_SIZE as usize];
+            self.machine.write(page.address(), &spoilt);
+        }
+    }
+
+    fn copy(&mut self, page: MachinePage) -> MachinePage {
+        let mut bytes = [0; PAGE_SIZE as usize];
+        self.machine.read(page.address(), &mut bytes);
+        let copy = MachinePage(self.fresh);
+        self.fresh += 1;
+        self.machine.write(copy.address(), &bytes);
+        copy
     }
 
     /// The machine address behind a guest-physical one.
@@ -331,18 +382,19 @@ impl Guest {
     }
 
     fn audit_pair(&self, tag: u64, lo: [u32; 2], place: &str) {
-        if linear_offset(tag).is_some() {
-            return;
-        }
         for lo in lo.into_iter().filter(|lo| lo & 2 != 0) {
             let machine = MachinePage(u64::from((lo & 0x3fff_ffc0) >> 8));
-            let (page, _) = self
+            let (page, backing) = self
                 .pmap
                 .iter()
                 .find(|(_, backing)| backing.page() == Some(machine))
                 .unwrap_or_else(|| panic!("{place}: {machine:x?} is not the guest's"));
             assert!(
-                self.pmap.is_recorded(page, tag),
+                lo & 4 == 0 || backing == Backing::Own(machine),
+                "{place}: {tag:#x} lets {page:x?} be written, which others use"
+            );
+            assert!(
+                linear_offset(tag).is_some() || self.pmap.is_recorded(page, tag),
                 "{place}: no backmap of {page:x?} for tag {tag:#x}"
             );
         }

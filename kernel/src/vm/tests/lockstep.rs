@@ -31,6 +31,7 @@ fn take(model: &mut Model, step: &Step, choices: &mut Choices) -> Event {
         Step::Time(ticks) => model.pass(ticks),
         Step::Line(line, raised) => model.set_line(line, raised),
         Step::Shootdown(key, bytes) => model.shoot_down(key, bytes),
+        Step::Backing(..) => {}
         Step::Memory(physical, value) => {
             model.memory.insert(physical, value);
         }
@@ -175,6 +176,11 @@ impl Lockstep {
                 let request = Request { key, bytes };
                 guest.vcpu.shoot_down(request, &mut guest.machine);
                 guest.resume();
+                Event::None
+            }
+            Step::Backing(first, count, change) => {
+                guest.change(first, count, change);
+                self.processor.trapped = false;
                 Event::None
             }
             Step::Memory(physical, value) => {

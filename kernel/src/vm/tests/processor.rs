@@ -4,7 +4,7 @@
 //! What traps was seen on the board; branches, which the CPU executes itself, are the model's.
 
 use super::assembly;
-use super::guest::Guest;
+use super::guest::{Change, Guest};
 use super::machine::{self, Miss, SPECIAL_MACHINE};
 use super::model::branch::{self, Branch};
 use super::model::{Access, Event, Place};
@@ -165,6 +165,10 @@ impl Processor {
             Outcome::Resume => Event::None,
             Outcome::Wait => Event::Wait,
             Outcome::Call { call, arguments } => Event::Call(call as u64, arguments),
+            Outcome::Unshare(page) => {
+                self.guest.change(page.0, 1, Change::Replace);
+                Event::None
+            }
             outcome => panic!("{outcome:?}"),
         };
         let exception = self.guest.vcpu.counters.exceptions_reflected != reflected;

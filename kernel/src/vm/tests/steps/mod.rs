@@ -5,7 +5,7 @@ mod instructions;
 pub mod tasks;
 mod values;
 
-use super::guest::dmtc0;
+use super::guest::{dmtc0, Change};
 use super::model::registers::Register;
 use std::fmt::{self, Debug, Formatter};
 
@@ -26,6 +26,8 @@ pub enum Step {
     Shootdown(u64, u64),
     /// A 64-bit word of guest-physical memory.
     Memory(u64, u64),
+    /// Something else comes behind guest pages, the first and how many: nothing that the guest sees.
+    Backing(u64, u64, Change),
 }
 
 impl Debug for Step {
@@ -47,6 +49,9 @@ impl Debug for Step {
             Self::Time(ticks) => write!(f, "{ticks} ticks"),
             Self::Line(line, raised) => write!(f, "line {line} raised: {raised}"),
             Self::Shootdown(key, bytes) => write!(f, "shootdown {key:#x}, {bytes:#x} bytes"),
+            Self::Backing(first, count, change) => {
+                write!(f, "{change:?} {count} pages from {first:#x}")
+            }
             Self::Memory(physical, value) => write!(f, "memory {physical:#x} = {value:#x}"),
         }
     }

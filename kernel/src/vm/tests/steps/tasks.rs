@@ -99,6 +99,15 @@ fn shootdown() -> impl Strategy<Value = Task> {
     (entry_hi(), bytes).prop_map(|(key, bytes)| vec![Step::Shootdown(key & !cp0::EHINV, bytes)])
 }
 
+/// Pages are lent to others, or others take their place: few, or too many to look them up one by one.
+fn backing() -> impl Strategy<Value = Task> {
+    let change = select(vec![Change::Lend, Change::Replace, Change::ReplaceLent]);
+    let count = select(vec![1u64, 1, 2, 4, 5, 40]);
+    (0..PAGES, count, change).prop_map(|(first, count, change)| {
+        vec![Step::Backing(first, count.min(PAGES - first), change)]
+    })
+}
+
 /// Tables for the page-table walker, of up to four directories and a page table, on the way to an
 /// address; the pages around it; and an access to it.
 fn tables() -> impl Strategy<Value = Task> {
@@ -220,6 +229,7 @@ pub fn anything() -> impl Strategy<Value = Vec<Step>> {
         1 => tables(),
         2 => happening(),
         1 => timer(),
+        2 => backing(),
     ];
     sequence(task, 1..40)
 }
@@ -237,6 +247,7 @@ pub fn translations() -> impl Strategy<Value = Vec<Step>> {
         2 => monitor_call().prop_map(one),
         3 => asid(),
         1 => shootdown(),
+        3 => backing(),
         8 => memory().prop_map(one),
         1 => tables(),
     ];
@@ -251,6 +262,6 @@ pub fn overwrite_every_entry() -> Vec<Step> {
 
 /// Loads and stores in several address spaces.
 pub fn accesses() -> impl Strategy<Value = Vec<Step>> {
-    let task = prop_oneof![1 => asid(), 4 => memory().prop_map(one)];
+    let task = prop_oneof![1 => asid(), 1 => backing(), 4 => memory().prop_map(one)];
     prop::collection::vec(task, 10..30).prop_map(|tasks| tasks.concat())
 }
