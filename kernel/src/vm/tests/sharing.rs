@@ -56,6 +56,32 @@ fn a_store_to_a_lent_page_is_a_fault_and_a_load_is_none() {
 }
 
 #[test]
+fn small_pages_are_taken_back_too() {
+    let mut guest = Guest::new();
+    let small = TlbEntry {
+        page_mask: 0,
+        ..entry(DV)
+    };
+    guest.tlbwi(3, &small);
+    let offsets = [0, 0x1000, 0x2000, 0x3000].map(|offset| PAGE * PAGE_SIZE + offset);
+    for window in WINDOWS {
+        for change in [Change::Replace, Change::Lend] {
+            for offset in offsets {
+                let end = End::Machine(guest.machine_address(offset));
+                assert_eq!(guest.access(window + offset, Access::Store), end);
+            }
+            guest.change(PAGE, 1, change);
+            guest.audit();
+            for offset in offsets {
+                let end = End::Machine(guest.machine_address(offset));
+                assert_eq!(guest.access(window + offset, Access::Load), end);
+            }
+        }
+        guest.change(PAGE, 1, Change::Replace);
+    }
+}
+
+#[test]
 fn more_rights_need_no_revocation() {
     let mut guest = Guest::new();
     guest.tlbwi(3, &entry(DV));
