@@ -10,6 +10,7 @@ pub mod console;
 pub mod random;
 pub mod siblings;
 pub mod special;
+pub mod subnet;
 pub mod time;
 mod verdict;
 pub mod walker;

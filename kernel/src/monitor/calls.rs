@@ -186,14 +186,13 @@ impl Cpu {
             Call::CpuState => self.cpu_state(vm, first),
             Call::IpiSend => self.ipi_send(vm, first, second),
             Call::IpiTake => Ok(self.ipi_take(resident)),
-            Call::DiskInfo
-            | Call::DiskOpen
-            | Call::DiskCommand
-            | Call::DiskTake
-            | Call::NetSend
-            | Call::NetReceive => Err(CallError::NoDevice),
+            Call::DiskInfo | Call::DiskOpen | Call::DiskCommand | Call::DiskTake => {
+                Err(CallError::NoDevice)
+            }
             Call::NetInfo => self.net_info(resident, first),
             Call::NetPeer => self.net_peer(resident, first, second),
+            Call::NetSend => self.net_send(resident, first, second),
+            Call::NetReceive => self.net_receive(resident, first, second),
             Call::Remap => self.remap(resident, [first, second, third]),
             Call::PageFree => self.page_free(resident, first, second),
             Call::PageZero => self.page_zero(resident, first, second),

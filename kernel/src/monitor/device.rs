@@ -64,6 +64,9 @@ pub struct Devices {
     pub card: Option<&'static Real<RealCard>>,
 }
 
+/// Frames taken from the card before others have their turn.
+const FRAMES_MAX: usize = 64;
+
 /// A device that will not interrupt wants to be looked at.
 static ATTENTION: AtomicBool = AtomicBool::new(false);
 
@@ -167,7 +170,7 @@ pub(super) fn attention_wanted() -> bool {
 impl Monitor {
     /// Serves the devices that ask for it, on CPU 0 at tick `now`. What comes of it for virtual CPUs is
     /// posted.
-    pub(super) fn serve_devices(&self, now: u64) {
+    pub(super) fn serve_devices(&'static self, now: u64) {
         let all = attention_wanted() && ATTENTION.swap(false, Ordering::AcqRel);
         let asks = |interrupt: Interrupt| interrupt.take() || all;
         if let Some(disk) = self.devices.disk.filter(|disk| asks(disk.interrupt)) {
@@ -197,13 +200,19 @@ impl Monitor {
     }
 
     /// Frames may have come.
-    fn card_ready(&self) {
+    fn card_ready(&'static self) {
         let Some(card) = self.devices.card else {
             return;
         };
-        // There is no subnet that they could go to.
         let mut frame = [0; network::FRAME_MAX];
-        while card.driver.lock().receive(&mut frame).is_some() {}
+        for _ in 0..FRAMES_MAX {
+            let received = card.driver.lock().receive(&mut frame);
+            match received.and_then(|length| frame.get(..length)) {
+                Some(frame) => self.frame_came(frame),
+                None => return,
+            }
+        }
+        want_attention();
     }
 }
 

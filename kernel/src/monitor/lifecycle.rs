@@ -146,6 +146,7 @@ impl Monitor {
         // SAFETY: it stays where it is until its pages are freed here.
         let resident = unsafe { slot.resident().as_ref() };
         slot.set_resident(ptr::null_mut());
+        self.disconnect(slot.id);
         if let Some(vm) = resident {
             self.clear_away(vm);
         }

@@ -96,7 +96,6 @@ impl Cpu {
     }
 
     /// Pages with several users, taken near this CPU.
-    #[allow(dead_code)] // Its users, disks and the subnet, come after it.
     pub(super) fn shared_pages(&self) -> SharedPages {
         SharedPages {
             monitor: self.monitor,

@@ -1,7 +1,8 @@
 //! The monitor on the board: what ties machine, virtual machines, scheduler and console together.
 //!
 //! Locks, in the order in which they are taken: a virtual machine's [`slot::VmSlot::state`], the
-//! console's, the subnet's, a real device's, a node's, the event line's. None is held while a guest runs.
+//! console's, a virtual machine's backing, the subnet's, a real device's, a node's, the event
+//! line's. None is held while a guest runs.
 
 pub mod calls;
 pub mod check;
@@ -76,7 +77,7 @@ pub struct Monitor {
     pub slots: &'static [VmSlot],
     /// What each CPU tells the others.
     pub cpus: [Option<&'static CpuShared>; CPUS_MAX],
-    /// The virtual subnet. Taken after a slot's state, and before a virtual machine's backing.
+    /// The virtual subnet. Taken after a virtual machine's backing, and before a real device.
     pub subnet: Mutex<Subnet<'static>>,
     /// The real disk and network card.
     pub devices: device::Devices,

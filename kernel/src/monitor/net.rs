@@ -1,21 +1,32 @@
 //! The virtual subnet's calls, and its command.
 
 use super::calls::{Done, GuestRange};
-use super::cpu::Cpu;
+use super::cpu::{Cpu, POSTED_NET};
+use super::device::{Real, RealCard};
+use super::memory::SharedPages;
 use super::resident::{Resident, ResidentVm};
 use super::slot::VmSlot;
-use super::Carver;
+use super::{Carver, Monitor};
 use crate::console::command::Format;
 use crate::console::report::{NetRow, Row};
+use crate::events::Event;
+use crate::machine::{NodeId, VmId};
+use crate::net::link::{Frame, Link, LinkFull};
 use crate::net::message::Message;
+use crate::net::place::{Place, ANSWER, ANSWER_BYTES};
 use crate::net::port::Port;
 use crate::net::queue::{Queue, QUEUE_MESSAGES};
-use crate::net::switch::Subnet;
+use crate::net::send::send;
+use crate::net::switch::{Subnet, Woken};
+use crate::net::Refused;
 use core::slice;
 use disco_abi::{
-    net_address, net_link_address, CallError, NetInfo, NetPeer, NAME_MAX, NET_GATEWAY,
-    NET_NAME_SERVER, NET_PREFIX,
+    net_address, net_link_address, CallError, NetInfo, NetPeer, NetSlot, LINE_NET, NAME_MAX,
+    NET_GATEWAY, NET_LIST_MAX, NET_NAME_SERVER, NET_PREFIX, NET_SLOTS_MAX, PAGE_SIZE,
 };
+
+const LIST: usize = NET_LIST_MAX as usize;
+const SLOT: usize = size_of::<NetSlot>();
 
 /// The subnet of the virtual machines of `slots`, with its queues.
 #[link_section = ".init.text"]
@@ -119,6 +130,186 @@ impl Cpu {
                     traffic,
                 };
                 self.answer(&mut |out| row.write_row(out, format));
+            }
+        }
+    }
+}
+
+impl Cpu {
+    /// The call `NetSend`.
+    pub(super) fn net_send(
+        &mut self,
+        resident: &mut Resident,
+        address: u64,
+        bytes: u64,
+    ) -> Result<Done, CallError> {
+        let vm = resident.vm;
+        on_subnet(vm)?;
+        if bytes > NET_LIST_MAX {
+            return self.net_refused(vm, Refused::Argument);
+        }
+        let range = GuestRange::check(&vm.pmap, address, bytes, LIST);
+        let Ok(range) = range else {
+            return self.net_refused(vm, Refused::Address);
+        };
+        let mut list = [0; LIST];
+        range.read(self.guest_memory(resident), &mut list)?;
+        let list = list.get(..bytes as usize).unwrap_or(&[]);
+        let (monitor, from, shared) = (self.monitor, vm.slot.id, self.shared_pages());
+        let mut woken = Woken::default();
+        let mut outside = monitor.devices.card.map(Outside);
+        let mut guest = self.guest_memory(resident);
+        let memory = vm.pmap.pages() * PAGE_SIZE;
+        let (taken, refused) = send(list, memory, &mut guest, &shared, &mut |message| {
+            let mut subnet = monitor.subnet.lock();
+            let Some(message) = message else {
+                subnet.dropped(from);
+                return Ok(());
+            };
+            let link = outside.as_mut().map(|outside| outside as &mut dyn Link);
+            woken.0 |= subnet.send(from, message, link, &shared)?.0;
+            Ok(())
+        });
+        drop(guest);
+        monitor.wake_receivers(woken);
+        match refused {
+            Some(refused) if taken == 0 => self.net_refused(vm, refused),
+            _ => Ok(Done::Value(taken)),
+        }
+    }
+
+    /// The call `NetReceive`.
+    pub(super) fn net_receive(
+        &mut self,
+        resident: &mut Resident,
+        address: u64,
+        count: u64,
+    ) -> Result<Done, CallError> {
+        let vm = resident.vm;
+        on_subnet(vm)?;
+        if count > NET_SLOTS_MAX as u64 {
+            return self.net_refused(vm, Refused::Argument);
+        }
+        let bytes = count as usize * SLOT;
+        let Ok(range) = GuestRange::check(&vm.pmap, address, bytes as u64, bytes) else {
+            return self.net_refused(vm, Refused::Address);
+        };
+        // Before any message is taken that could not be told of.
+        range.prepare(self.guest_memory(resident))?;
+        let mut slots = [0; NET_SLOTS_MAX * SLOT];
+        range.read(self.guest_memory(resident), &mut slots)?;
+        let (slots, _) = slots.as_chunks_mut::<SLOT>();
+        let slots = slots.get_mut(..count as usize).unwrap_or_default();
+        let (filled, refused) = self.fill(resident, slots);
+        for (slot, number) in slots.iter().zip(0..filled) {
+            let (_, answer) = slot.split_at(ANSWER);
+            let at = address + number * SLOT as u64 + ANSWER as u64;
+            let range = GuestRange::check(&vm.pmap, at, ANSWER_BYTES as u64, ANSWER_BYTES)?;
+            range.write(self.guest_memory(resident), answer)?;
+        }
+        self.net_taken(resident);
+        match refused {
+            Some(refused) if filled == 0 => self.net_refused(vm, refused),
+            _ => Ok(Done::Value(filled)),
+        }
+    }
+
+    /// Receives messages into `slots`, and writes the answers into these; how many, and why no more.
+    fn fill(
+        &mut self,
+        resident: &mut Resident,
+        slots: &mut [[u8; SLOT]],
+    ) -> (u64, Option<Refused>) {
+        let (vm, monitor, shared) = (resident.vm, self.monitor, self.shared_pages());
+        let mut guest = self.guest_memory(resident);
+        let mut filled = 0;
+        for slot in slots {
+            let place = match Place::new(slot, vm.pmap.pages() * PAGE_SIZE) {
+                Ok(place) => place,
+                Err(refused) => return (filled, Some(refused)),
+            };
+            let taken = monitor.subnet.lock().take(vm.slot.id, &place);
+            let (message, plan, used) = match taken {
+                Ok(Some(taken)) => taken,
+                Ok(None) => break,
+                Err(refused) => return (filled, Some(refused)),
+            };
+            let placed = place.fill(&message, plan, &mut guest, &shared);
+            if let Some(answer) = slot.get_mut(ANSWER..) {
+                answer.copy_from_slice(&used.answer(message.checksum));
+            }
+            message.release(&shared);
+            if placed.is_err() {
+                // There is no memory for the guest's own page, and the message is lost.
+                return (filled, Some(Refused::Address));
+            }
+            filled += 1;
+        }
+        (filled, None)
+    }
+
+    /// A virtual CPU has received: the line of the first one falls if no message waits.
+    fn net_taken(&self, resident: &mut Resident) {
+        let slot = resident.vm.slot;
+        let waits = self.monitor.subnet.lock().is_waiting(slot.id);
+        if resident.id == slot.vcpu(0) {
+            resident.vcpu.set_line(LINE_NET, waits);
+        } else if !waits {
+            self.monitor.post(slot.vcpu(0), POSTED_NET);
+        }
+    }
+
+    /// Tells of what was refused, and what the call returns for it.
+    fn net_refused(&mut self, vm: &ResidentVm, refused: Refused) -> Result<Done, CallError> {
+        if self.monitor.subnet.lock().tells(vm.slot.id, refused) {
+            let event = Event::NetRefused {
+                reason: refused.text(),
+            };
+            let now = self.now();
+            self.monitor.event(event, now, Some(vm.slot));
+        }
+        Ok(Done::Value(refused.result() as u64))
+    }
+}
+
+/// The real card; its driver is locked for a frame.
+struct Outside(&'static Real<RealCard>);
+
+impl Link for Outside {
+    fn send(&mut self, frame: &[u8]) -> Result<(), LinkFull> {
+        self.0.driver.lock().send(frame)
+    }
+
+    fn receive(&mut self, frame: &mut Frame) -> Option<usize> {
+        self.0.driver.lock().receive(frame)
+    }
+}
+
+impl Monitor {
+    /// A virtual machine has ended: what waits for it is given up.
+    pub(super) fn disconnect(&'static self, vm: VmId) {
+        let shared = SharedPages {
+            monitor: self,
+            node: NodeId(0),
+        };
+        self.subnet.lock().close(vm, &shared);
+    }
+
+    /// A frame has come from outside, on CPU 0.
+    pub(super) fn frame_came(&'static self, frame: &[u8]) {
+        let shared = SharedPages {
+            monitor: self,
+            node: NodeId(0),
+        };
+        let woken = self.subnet.lock().receive_outside(frame, &shared);
+        self.wake_receivers(woken);
+    }
+
+    /// Raises the lines of those whose queues are not empty any more.
+    fn wake_receivers(&self, woken: Woken) {
+        for vm in woken.vms() {
+            if let Some(slot) = self.slots.get(usize::from(vm.0)) {
+                self.post(slot.vcpu(0), POSTED_NET);
             }
         }
     }

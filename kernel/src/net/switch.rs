@@ -162,7 +162,8 @@ impl<'a> Subnet<'a> {
             Ok(link && short)
         } else if destination.vm().is_some_and(|vm| self.has(vm)) {
             Ok(false)
-        } else if !link {
+        } else if !link || destination.vm().is_some() {
+            // Nobody outside has an address of ours.
             Err(Refused::NoReceiver)
         } else if !short {
             Err(Refused::TooLong)

@@ -16,6 +16,7 @@ fn run(boot: &'static BootInfo) {
     unknown_numbers();
     ranges(boot.memory);
     bad_arguments(boot.memory);
+    no_subnet();
     only_the_result_changes();
 }
 
@@ -96,6 +97,24 @@ fn bad_arguments(memory: u64) {
                 result,
                 Err(CallError::BadAddress),
                 "{number:?} {address:#x}"
+            );
+        }
+    }
+}
+
+/// The description does not put it on the subnet.
+fn no_subnet() {
+    for number in [
+        Call::NetInfo,
+        Call::NetPeer,
+        Call::NetSend,
+        Call::NetReceive,
+    ] {
+        for arguments in [[0; 4], [FREE_MEMORY, 32, 0, 0], [u64::MAX; 4]] {
+            assert_eq!(
+                call(number, arguments),
+                Err(CallError::NoDevice),
+                "{number:?}"
             );
         }
     }

@@ -1,20 +1,29 @@
 //! Every virtual CPU makes random calls with random arguments: they start and stop each other, shoot
-//! translations down, send messages, end the virtual machine. What becomes of this one counts for
+//! translations down, send messages to each other and on the subnet, end the virtual machine. What becomes of this one counts for
 //! nothing; the monitor and others must not notice.
 #![no_std]
 #![no_main]
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use disco_test_guests::abi::{BootInfo, Call, SHOOTDOWN_ALL};
 use disco_test_guests::calls::raw;
 use disco_test_guests::option;
+use disco_test_guests::place::base;
 use disco_test_guests::random::Random;
 use disco_test_guests::siblings::start;
+use disco_test_guests::subnet;
 
 disco_test_guests::guest!(run, without verdict);
+
+/// 8 MiB that nobody needs.
+const UNNEEDED: u64 = 8 << 20;
+/// Its link-level address.
+static OWN: AtomicU64 = AtomicU64::new(0);
 
 fn run(boot: &'static BootInfo) {
     let seed = option(boot, "seed", 1) ^ disco_test_guests::calls::wall_clock();
     let mut random = Random::new(seed);
+    OWN.store(subnet::info().mac, Ordering::Relaxed);
     let steps = option(boot, "steps", 3000);
     for _ in 0..steps {
         step(&mut random, boot.vcpus);
@@ -38,6 +47,54 @@ fn number(random: &mut Random) -> u64 {
     }
 }
 
+/// An address in memory that nobody needs.
+fn unneeded(random: &mut Random) -> u64 {
+    UNNEEDED + random.next() % (8 << 20)
+}
+
+/// Stores words there, for a call to read while siblings store others: their address.
+fn words(random: &mut Random, count: u64, word: impl Fn(&mut Random, u64) -> u64) -> u64 {
+    let address = UNNEEDED + random.next() % 4 * 4096;
+    for at in 0..count {
+        let word = word(random, at);
+        // SAFETY: memory that nobody needs.
+        unsafe { ((base() + address + at * 8) as *mut u64).write_volatile(word) };
+    }
+    address
+}
+
+/// A list for `NetSend`: some heads and fragments, of frames to oneself, to others, to nobody.
+fn messages(random: &mut Random) -> u64 {
+    let own = OWN.load(Ordering::Relaxed);
+    let frame = unneeded(random) & !7;
+    let to = [own, own, subnet::BROADCAST, random.next() >> 16][random.next() as usize % 4];
+    let from = if random.next().is_multiple_of(8) {
+        to
+    } else {
+        own
+    };
+    subnet::set_header(frame.min(UNNEEDED + (7 << 20)), to, from, 0x88b5);
+    words(random, 75, |random, at| match random.next() % 12 {
+        0 => number(random),
+        _ if at % 6 == 0 => 2,
+        _ if at % 6 == 1 => 0,
+        _ if at % 6 == 2 => frame,
+        _ if at % 2 == 1 => random.next() % 0x5000,
+        1..6 => unneeded(random) & !0x3fff,
+        _ => unneeded(random),
+    })
+}
+
+/// Slots for `NetReceive`.
+fn places(random: &mut Random) -> u64 {
+    words(random, 60, |random, at| match random.next() % 30 {
+        0 => number(random),
+        _ if at % 20 == 1 => random.next() % 0x3000,
+        _ if at % 20 == 0 => unneeded(random),
+        _ => unneeded(random) & !0x3fff,
+    })
+}
+
 fn step(random: &mut Random, vcpus: u64) {
     let call = Call::ALL[random.next() as usize % Call::ALL.len()];
     match call {
@@ -50,11 +107,7 @@ fn step(random: &mut Random, vcpus: u64) {
         Call::ConsoleWrite | Call::TestVerdict | Call::ShellReady => {}
         // Memory that nobody needs.
         Call::ConsoleRead => {
-            let place = 8 << 20;
-            raw(
-                call as u64,
-                [place + random.next() % (8 << 20), number(random), 0, 0],
-            );
+            raw(call as u64, [unneeded(random), number(random), 0, 0]);
         }
         Call::Shutdown => {
             raw(
@@ -82,6 +135,20 @@ fn step(random: &mut Random, vcpus: u64) {
                     0,
                 ],
             );
+        }
+        Call::NetInfo => {
+            raw(call as u64, [unneeded(random), 0, 0, 0]);
+        }
+        Call::NetPeer => {
+            raw(call as u64, [number(random), unneeded(random), 0, 0]);
+        }
+        Call::NetSend => {
+            let list = messages(random);
+            raw(call as u64, [list, random.next() % 600, 0, 0]);
+        }
+        Call::NetReceive => {
+            let slots = places(random);
+            raw(call as u64, [slots, number(random), 0, 0]);
         }
         // A translation of the guest's own is never used.
         _ => {

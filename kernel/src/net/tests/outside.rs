@@ -32,6 +32,9 @@ fn frames_for_nobody_here_leave() {
     assert_eq!(left.len() as u64, NET_OUTSIDE_MAX);
     assert_eq!(left[..14], header(ROUTER, net_link_address(0)));
     assert_eq!(&left[14..23], b"scattered");
+    net.store(0, 64, &header(net_link_address(3), net_link_address(0)));
+    let nobody = one(&[(64, 60)]);
+    assert_eq!(net.send(0, &nobody), (0, Some(Refused::NoReceiver)));
     let frame = one(&[(0, NET_OUTSIDE_MAX + 1)]);
     assert_eq!(net.send(0, &frame), (0, Some(Refused::TooLong)));
     assert_eq!(net.woken, 0);
