@@ -156,9 +156,7 @@ impl<D: Device> Disk<D> {
             bytes += chain.data;
         }
         self.under_way[usize::from(head)] = Some((token, bytes));
-        if self.queue.wants_notice() {
-            self.device.notify(0);
-        }
+        self.device.notify(0);
         Ok(())
     }
 

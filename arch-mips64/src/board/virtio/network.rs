@@ -85,6 +85,8 @@ pub struct Card<D> {
     receive: Queue<QUEUE>,
     send: Queue<QUEUE>,
     shared: &'static Shared,
+    /// The device has buffers that it was not told of.
+    offered: bool,
     /// Frames that came and were too long or too short to be one.
     bad: u64,
     failed: bool,
@@ -100,6 +102,7 @@ impl<D: Device> Card<D> {
             receive: Queue::new(&shared.receive),
             send,
             shared,
+            offered: false,
             bad: 0,
             failed: false,
         }
@@ -156,17 +159,22 @@ impl<D: Device> Card<D> {
         bytes.store(frame);
         let buffer = bytes.buffer(frame.len() as u32, false);
         self.send.pass(&mut core::iter::once(buffer));
-        if self.send.wants_notice() {
-            self.device.notify(SEND);
-        }
+        self.device.notify(SEND);
         Ok(())
     }
 
-    /// Copies a frame that has come into `frame`, and says how long it is.
+    /// Copies a frame that has come into `frame`, and says how long it is. The device learns of free
+    /// buffers when there is no frame any more.
     pub fn receive(&mut self, frame: &mut [u8; FRAME_MAX]) -> Option<usize> {
         while !self.failed {
             let (head, written) = match self.receive.take() {
-                Ok(taken) => taken?,
+                Ok(Some(taken)) => taken,
+                Ok(None) => {
+                    if core::mem::take(&mut self.offered) {
+                        self.device.notify(RECEIVE);
+                    }
+                    break;
+                }
                 Err(Broken) => {
                     self.fail();
                     break;
@@ -178,10 +186,7 @@ impl<D: Device> Card<D> {
             if let Some(target) = target {
                 self.shared.coming[usize::from(head)].load(target);
             }
-            self.offer();
-            if self.receive.wants_notice() {
-                self.device.notify(RECEIVE);
-            }
+            self.offered |= self.offer();
             if good {
                 return Some(length);
             }
