@@ -11,17 +11,20 @@ pub enum BuiltImage {
     LinuxRoot,
     /// A file system with the program that writes records until the power is cut.
     Records,
+    /// A file system with files to be read by many, and the workload that does.
+    Sharing,
 }
 
 impl BuiltImage {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::LinuxRoot, Self::Records];
+    pub const ALL: &'static [Self] = &[Self::LinuxRoot, Self::Records, Self::Sharing];
 
     /// What a description calls it.
     pub fn name(self) -> &'static str {
         match self {
             Self::LinuxRoot => "linux-root",
             Self::Records => "records",
+            Self::Sharing => "sharing",
         }
     }
 
@@ -35,7 +38,7 @@ impl BuiltImage {
     pub fn build(self) -> Result<()> {
         match self {
             Self::LinuxRoot => linux::build_root(),
-            Self::Records => linux::build_records(),
+            Self::Records | Self::Sharing => linux::build_disk(self.name()),
         }
     }
 
@@ -43,7 +46,7 @@ impl BuiltImage {
     pub fn path(self) -> PathBuf {
         match self {
             Self::LinuxRoot => linux::root_path(),
-            Self::Records => linux::records_path(),
+            Self::Records | Self::Sharing => linux::disk_path(self.name()),
         }
     }
 }

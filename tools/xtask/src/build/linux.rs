@@ -102,22 +102,21 @@ pub fn build_root() -> Result<()> {
     provide_large(&root.join("root.ext4"), &root_path())
 }
 
-/// The image of a disk with the program `records`.
-pub fn records_path() -> PathBuf {
-    ready_folder().join("records")
+/// The image of a disk that the script of one of the port's folders makes.
+pub fn disk_path(name: &str) -> PathBuf {
+    ready_folder().join(name)
 }
 
-/// Builds it. Its script is its own: what belongs to `build.sh` builds Linux anew.
-pub fn build_records() -> Result<()> {
-    let script = port().join("records/build.sh");
-    let key = Key::new("records").text(&compiler_version()?);
-    let key = key.tree(&port().join("records"))?;
-    let folder = cache::folder("records", key, |folder| {
+/// Builds it. The script is its own: what belongs to `build.sh` builds Linux anew.
+pub fn build_disk(name: &str) -> Result<()> {
+    let own = port().join(name);
+    let key = Key::new(name).text(&compiler_version()?).tree(&own)?;
+    let folder = cache::folder(name, key, |folder| {
         let mut command = Command::new("sh");
-        command.arg(&script).arg(folder);
-        process::run_step("records: build", "records", &mut command)
+        command.arg(own.join("build.sh")).arg(folder);
+        process::run_step(&format!("{name}: build"), name, &mut command)
     })?;
-    provide(&folder.join("records.ext4"), &records_path())
+    provide_large(&folder.join(format!("{name}.ext4")), &disk_path(name))
 }
 
 fn build_initramfs() -> Result<PathBuf> {
