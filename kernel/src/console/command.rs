@@ -20,6 +20,8 @@ pub enum Command<V> {
     VmList(Format),
     /// Shows one virtual machine and its virtual CPUs.
     VmInfo(V, Format),
+    /// Tells which machine page a guest-physical address of a virtual machine has.
+    VmPage(V, u64, Format),
     /// Attaches the terminal to a virtual machine.
     VmConsole(V),
     /// Ends a virtual machine.
@@ -30,6 +32,8 @@ pub enum Command<V> {
     Cpus(Format),
     /// Shows where the machine's memory is.
     Mem(Format),
+    /// Tells whose the page at a machine address is, and who uses it.
+    MemPage(u64, Format),
     /// Shows what the virtual subnet carries.
     Net(Format),
     /// Shows the monitor's counters.
@@ -47,11 +51,13 @@ impl<V> Command<V> {
             Self::Help(entry) => Command::Help(entry),
             Self::VmList(format) => Command::VmList(format),
             Self::VmInfo(vm, format) => Command::VmInfo(resolve(vm)?, format),
+            Self::VmPage(vm, address, format) => Command::VmPage(resolve(vm)?, address, format),
             Self::VmConsole(vm) => Command::VmConsole(resolve(vm)?),
             Self::VmStop(vm) => Command::VmStop(resolve(vm)?),
             Self::VmStart(vm) => Command::VmStart(resolve(vm)?),
             Self::Cpus(format) => Command::Cpus(format),
             Self::Mem(format) => Command::Mem(format),
+            Self::MemPage(address, format) => Command::MemPage(address, format),
             Self::Net(format) => Command::Net(format),
             Self::Stats(format) => Command::Stats(format),
             Self::Check(format) => Command::Check(format),
@@ -67,6 +73,8 @@ enum Takes {
     Json,
     Vm,
     VmAndJson,
+    AddressAndJson,
+    VmAddressAndJson,
     Words,
 }
 
@@ -77,8 +85,22 @@ impl Takes {
             Self::Json => " [--json]",
             Self::Vm => " NAME",
             Self::VmAndJson => " NAME [--json]",
+            Self::AddressAndJson => " ADDRESS [--json]",
+            Self::VmAddressAndJson => " NAME ADDRESS [--json]",
             Self::Words => " [COMMAND]",
         }
+    }
+
+    const fn has_json(self) -> bool {
+        !matches!(self, Self::Nothing | Self::Vm | Self::Words)
+    }
+
+    const fn has_vm(self) -> bool {
+        matches!(self, Self::Vm | Self::VmAndJson | Self::VmAddressAndJson)
+    }
+
+    const fn has_address(self) -> bool {
+        matches!(self, Self::AddressAndJson | Self::VmAddressAndJson)
     }
 }
 
@@ -110,17 +132,21 @@ const fn entry(
 }
 
 const HELP: usize = 0;
-static ENTRIES: [Entry; 12] = [
+static ENTRIES: [Entry; 14] = [
     entry("help", "", Takes::Words, "this list, or more about one command", ""),
     entry("vm", "list", Takes::Json, "every virtual machine: state, memory, CPU time", ""),
     entry("vm", "info", Takes::VmAndJson, "one virtual machine and its virtual CPUs", ""),
+    entry("vm", "page", Takes::VmAddressAndJson, "the machine page of a guest-physical address",
+        "The address is in hexadecimal: `vm page alpha 0x1c000`. `mem page` tells more about the machine page.\n"),
     entry("vm", "console", Takes::Vm, "attach this terminal to a virtual machine",
         "What it printed meanwhile is shown first. Ctrl-] leaves; Ctrl-] twice at once sends Ctrl-].\n"),
     entry("vm", "stop", Takes::Vm, "end a virtual machine and free its memory",
         "It ends at once, as if its power was cut. `vm start` starts it anew.\n"),
     entry("vm", "start", Takes::Vm, "start a virtual machine that has ended", ""),
     entry("cpus", "", Takes::Json, "each CPU: its node, its code's address, what it runs", ""),
-    entry("mem", "", Takes::Json, "each node's memory and what it is used for", ""),
+    entry("mem", "page", Takes::AddressAndJson, "whose a page of the machine is, and who uses it",
+        "The machine address is in hexadecimal: `mem page 0x81234000`. `vm page` tells that of a guest's page.\n"),
+    entry("mem", "", Takes::Json, "what memory is used for: by node, by virtual machine, by kind", ""),
     entry("net", "", Takes::Json, "what each virtual machine and the gateway sent and received",
         "Two lines for each: messages and bytes; whole pages that were mapped, and bytes that were copied; messages\n\
          that there was no room or memory for. What the gateway has sent came from outside.\n"),
@@ -147,6 +173,10 @@ pub enum ParseError<'a> {
     Unknown(&'a str, &'a str),
     /// A name has to follow.
     NameMissing(&'static Entry),
+    /// An address has to follow.
+    AddressMissing(&'static Entry),
+    /// This word is no address.
+    NoAddress(&'static Entry, &'a str),
     /// This word is too much.
     TooMuch(&'static Entry, &'a str),
 }
@@ -160,7 +190,7 @@ impl Display for ParseError<'_> {
                 match closest(first, second) {
                     Some(entry) => write!(out, "did you mean `{entry}`? "),
                     None if first == "vm" => {
-                        out.write_str("`vm` needs list, info, console, stop or start; ")
+                        out.write_str("`vm` needs list, info, page, console, stop or start; ")
                     }
                     None => Ok(()),
                 }?;
@@ -170,6 +200,17 @@ impl Display for ParseError<'_> {
                 out,
                 "`{} {}` needs the name of a virtual machine: `{entry}`; `vm list` shows the names",
                 entry.first, entry.second
+            ),
+            Self::AddressMissing(entry) => {
+                write!(
+                    out,
+                    "`{} {}` needs an address: `{entry}`",
+                    entry.first, entry.second
+                )
+            }
+            Self::NoAddress(entry, word) => write!(
+                out,
+                "`{word}` is no address in hexadecimal; the command is `{entry}`"
             ),
             Self::TooMuch(entry, word) => {
                 write!(out, "`{word}` is too much here; the command is `{entry}`")
@@ -200,31 +241,45 @@ pub fn parse(line: &str) -> Result<Option<Command<&str>>, ParseError<'_>> {
     if entry.takes == Takes::Words {
         return help_about(words);
     }
-    let mut name = None;
+    let (mut name, mut address) = (None, None);
     let mut format = Format::Text;
     for word in words {
-        match entry.takes {
-            Takes::Json | Takes::VmAndJson if word == "--json" => format = Format::Json,
-            Takes::Vm | Takes::VmAndJson if name.is_none() && !word.starts_with('-') => {
-                name = Some(word);
-            }
-            _ => return Err(ParseError::TooMuch(entry, word)),
+        let takes = entry.takes;
+        if takes.has_json() && word == "--json" {
+            format = Format::Json;
+        } else if takes.has_vm() && name.is_none() && !word.starts_with('-') {
+            name = Some(word);
+        } else if takes.has_address() && address.is_none() && !word.starts_with('-') {
+            address = Some(parse_address(word).ok_or(ParseError::NoAddress(entry, word))?);
+        } else {
+            return Err(ParseError::TooMuch(entry, word));
         }
     }
     let named = || name.ok_or(ParseError::NameMissing(entry));
+    let address = || address.ok_or(ParseError::AddressMissing(entry));
     Ok(Some(match (entry.first, entry.second) {
         ("vm", "list") => Command::VmList(format),
         ("vm", "info") => Command::VmInfo(named()?, format),
+        ("vm", "page") => Command::VmPage(named()?, address()?, format),
         ("vm", "console") => Command::VmConsole(named()?),
         ("vm", "stop") => Command::VmStop(named()?),
         ("vm", "start") => Command::VmStart(named()?),
         ("cpus", _) => Command::Cpus(format),
+        ("mem", "page") => Command::MemPage(address()?, format),
         ("mem", _) => Command::Mem(format),
         ("net", _) => Command::Net(format),
         ("stats", _) => Command::Stats(format),
         ("check", _) => Command::Check(format),
         _ => Command::PowerOff,
     }))
+}
+
+/// An address in hexadecimal, with or without `0x`.
+fn parse_address(word: &str) -> Option<u64> {
+    let digits = word.strip_prefix("0x").unwrap_or(word);
+    // `from_str_radix` would take a sign.
+    let plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u64::from_str_radix(digits, 16).ok().filter(|_| plain)
 }
 
 fn help_about<'a>(
@@ -268,7 +323,7 @@ pub fn help(about: Option<&'static Entry>, out: &mut dyn Write) -> fmt::Result {
 }
 
 /// Widest command and the space behind it.
-const HELP_COLUMN: usize = 28;
+const HELP_COLUMN: usize = 30;
 
 /// Calls `found` with every word that may stand where `before` (the line before the cursor) ends,
 /// and begins as its last word does. `name` gives the virtual machines' names by number.
@@ -305,7 +360,10 @@ pub fn complete<'n>(
                 offer(entry.second);
             }
         }
-        (Some("vm"), Some("info" | "console" | "stop" | "start"), None) => names.for_each(offer),
+        (Some("mem"), None, _) => offer("page"),
+        (Some("vm"), Some("info" | "page" | "console" | "stop" | "start"), None) => {
+            names.for_each(offer)
+        }
         _ => {}
     }
     word.len()
@@ -373,7 +431,7 @@ mod tests {
 
     #[test]
     fn every_command_is_understood() {
-        let all: [(&str, Command<&str>); 14] = [
+        let all: [(&str, Command<&str>); 17] = [
             ("vm list", Command::VmList(Format::Text)),
             ("  vm   list  --json ", Command::VmList(Format::Json)),
             ("vm info a", Command::VmInfo("a", Format::Text)),
@@ -383,6 +441,12 @@ mod tests {
             ("vm start a", Command::VmStart("a")),
             ("cpus --json", Command::Cpus(Format::Json)),
             ("mem", Command::Mem(Format::Text)),
+            ("mem --json", Command::Mem(Format::Json)),
+            ("mem page 0x8Abc", Command::MemPage(0x8abc, Format::Text)),
+            (
+                "vm page a 4000 --json",
+                Command::VmPage("a", 0x4000, Format::Json),
+            ),
             ("net --json", Command::Net(Format::Json)),
             ("stats", Command::Stats(Format::Text)),
             ("check --json", Command::Check(Format::Json)),
@@ -404,12 +468,19 @@ mod tests {
         assert!(error("pwoeroff").contains("did you mean `poweroff`"));
         assert!(error("power").contains("did you mean `poweroff`"));
         assert!(error("list").contains("did you mean `vm list"));
-        assert!(error("vm").contains("`vm` needs list, info, console, stop or start"));
+        assert!(error("vm").contains("`vm` needs list, info, page, console, stop or start"));
         assert!(error("frobnicate").starts_with("no command `frobnicate`; `help`"));
         assert!(error("vm stop").contains("`vm stop` needs the name"));
         assert!(error("vm stop a b").contains("`b` is too much"));
         assert!(error("poweroff --json").contains("`--json` is too much"));
         assert!(error("vm info a --jsn").contains("`--jsn` is too much"));
+        assert!(error("mem page").contains("`mem page` needs an address: `mem page ADDRESS"));
+        assert!(error("vm page a").contains("needs an address"));
+        assert!(error("vm page").contains("needs the name"));
+        assert!(error("mem page +1").contains("`+1` is no address in hexadecimal"));
+        assert!(error("mem page 0x").contains("`0x` is no address"));
+        assert!(error("mem page 10000000000000000").contains("is no address"));
+        assert!(error("mem page 1 2").contains("`2` is too much"));
         assert!(error("help nothing").starts_with("no command `nothing`"));
     }
 
@@ -422,7 +493,7 @@ mod tests {
                 .lines()
                 .find(|line| line.contains(&entry.to_string()))
                 .unwrap();
-            assert_eq!(line.find(entry.help), Some(30), "{line}");
+            assert_eq!(line.find(entry.help), Some(32), "{line}");
         }
         let Ok(Some(Command::Help(about))) = parse("help vm") else {
             panic!()
@@ -445,6 +516,8 @@ mod tests {
         assert_eq!(offers("vm st"), ["stop", "start"]);
         assert_eq!(offers("vm console "), ["alpha", "beta"]);
         assert_eq!(offers("vm stop b"), ["beta"]);
+        assert_eq!(offers("mem "), ["page"]);
+        assert_eq!(offers("vm page a"), ["alpha"]);
         assert_eq!(offers("help c"), ["cpus", "check"]);
         assert!(offers("vm list a").is_empty());
     }

@@ -18,6 +18,7 @@ pub mod guest;
 pub mod json;
 pub mod line;
 pub mod lines;
+pub mod memory_report;
 pub mod mux;
 pub mod report;
 pub mod ring;

@@ -150,11 +150,10 @@ impl Machine {
         }
     }
 
-    /// The audit has found a user of `page`.
-    pub fn audit_user(&self, page: MachinePage) {
-        if let Some(found) = self.memmap_of(page).and_then(|memmap| memmap.found(page)) {
-            found.fetch_add(1, Ordering::Relaxed);
-        }
+    /// The audit has found a user of `page`; how many it had found before.
+    pub fn audit_user(&self, page: MachinePage) -> u32 {
+        let found = self.memmap_of(page).and_then(|memmap| memmap.found(page));
+        found.map_or(0, |found| found.fetch_add(1, Ordering::Relaxed))
     }
 
     /// All users have been found: there must be as many as each page counts.

@@ -78,7 +78,9 @@ fn the_audit_compares_users_with_those_found() {
     let failures = |found: u32| {
         let mut audit = Audit::new();
         machine.audit_users_begin();
-        (0..found).for_each(|_| machine.audit_user(page.page()));
+        for before in 0..found {
+            assert_eq!(machine.audit_user(page.page()), before);
+        }
         machine.audit_users_end(&mut audit);
         audit.failures().collect::<Vec<_>>()
     };

@@ -48,6 +48,12 @@ impl Cpu {
                     self.vm_start(slot);
                 }
             }
+            Command::VmPage(vm, address, format) => {
+                if let Some(slot) = slot(vm) {
+                    self.vm_page(slot, address, format);
+                }
+            }
+            Command::MemPage(address, format) => self.mem_page(address, format),
             Command::Cpus(format) => self.cpus(format),
             Command::Mem(format) => self.mem(format),
             Command::Net(format) => self.net(format),
@@ -167,6 +173,7 @@ impl Cpu {
             self.answer(&mut |out| row.write_row(out, format));
         }
         self.answer(&mut |out| all.write_row(out, format));
+        self.mem_by_use(format);
     }
 
     fn stats(&mut self, format: Format) {
@@ -227,6 +234,10 @@ impl Cpu {
                 "run queues, pmaps, backmaps, second-level and real TLBs agree",
                 cpus,
             ),
+            (
+                "shared pages have as many users as they count",
+                self.monitor.check_users(),
+            ),
         ];
         let rows = results.into_iter().map(|(invariant, result)| CheckRow {
             invariant,
@@ -261,7 +272,11 @@ impl Cpu {
 impl Monitor {
     /// Lets `read` look at a running virtual machine; `None` if it does not run. Its counters
     /// change meanwhile.
-    fn with_resident<T>(&self, slot: &VmSlot, read: impl FnOnce(&ResidentVm) -> T) -> Option<T> {
+    pub(super) fn with_resident<T>(
+        &self,
+        slot: &VmSlot,
+        read: impl FnOnce(&ResidentVm) -> T,
+    ) -> Option<T> {
         let _state = slot.state.lock();
         // SAFETY: null, or under `state` it stays where it is.
         unsafe { slot.resident().as_ref() }.map(read)

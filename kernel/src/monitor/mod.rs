@@ -20,6 +20,7 @@ pub mod real;
 pub mod resident;
 pub mod siblings;
 pub mod slot;
+pub mod users;
 
 use crate::address::MachinePage;
 use crate::clock::nanoseconds;

@@ -90,12 +90,17 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// A step's text with the name that it is played for.
+    /// A step's text with the name that it is played for, and with what is kept.
     fn named(&self, text: &str) -> String {
-        match &self.name {
-            Some(name) => text.replace("{vm}", name),
-            None => text.to_owned(),
-        }
+        let name = self.name.iter().map(|name| ("vm", name.as_str()));
+        let kept = self
+            .kept
+            .iter()
+            .map(|(key, text)| (key.as_str(), text.as_str()));
+        name.chain(kept)
+            .fold(text.to_owned(), |text, (key, value)| {
+                text.replace(&format!("{{{key}}}"), value)
+            })
     }
 
     fn expect(&mut self, pattern: &str) -> Result<()> {
