@@ -15,10 +15,11 @@ use std::thread;
 
 /// The own command line of a Linux guest with a ramdisk.
 pub const COMMAND_LINE: &str = "rdinit=/init";
-/// That of one with its root file system on its first disk.
-pub const DISK_COMMAND_LINE: &str = "root=/dev/vda rw rootflags=noatime";
+/// That of one with its root file system on its first disk. The kernel mounts it read-only, and the
+/// user land read-write, without the times of access, which would be writes already.
+pub const DISK_COMMAND_LINE: &str = "root=/dev/vda disco.rw";
 /// The same, if the disk takes no writes.
-pub const READ_ONLY_DISK_COMMAND_LINE: &str = "root=/dev/vda ro";
+pub const READ_ONLY_DISK_COMMAND_LINE: &str = "root=/dev/vda";
 /// The cross compiler.
 const COMPILER: &str = "mipsisa64r6-linux-gnuabi64-gcc";
 
