@@ -228,11 +228,9 @@ impl Cpu {
                 Ok(place) => place,
                 Err(refused) => return (filled, Some(refused)),
             };
-            let taken = monitor.subnet.lock().take(vm.slot.id, &place);
-            let (message, plan, used) = match taken {
-                Ok(Some(taken)) => taken,
-                Ok(None) => break,
-                Err(refused) => return (filled, Some(refused)),
+            let taken = monitor.subnet.lock().take(vm.slot.id, &place, &shared);
+            let Some((message, plan, used)) = taken else {
+                break;
             };
             let placed = place.fill(&message, plan, &mut guest, &shared);
             if let Some(answer) = slot.get_mut(ANSWER..) {

@@ -63,9 +63,9 @@ impl Monitor {
             // this reference in `Held`.
             residents[number] = unsafe { slot.resident().as_ref() };
         }
-        let subnet = self.subnet.lock();
         let backings =
             residents.map(|vm: Option<&'static ResidentVm>| vm.map(|vm| vm.backing.lock()));
+        let subnet = self.subnet.lock();
         Held {
             subnet,
             _backings: backings,

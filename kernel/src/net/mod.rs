@@ -23,7 +23,7 @@ use disco_abi::{CallError, NetError};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refused {
     /// The list ends within a message, a message has too many fragments, its checksum is outside of it;
-    /// a place is too small, or its pages are not whole or not apart.
+    /// the pages of a place are not whole or not apart.
     Argument,
     /// A fragment or a place lies outside of guest-physical memory.
     Address,

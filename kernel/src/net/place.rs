@@ -101,18 +101,13 @@ impl Place {
         self.pages.get(..self.page_count).unwrap_or(&[])
     }
 
-    /// How `message` goes into this place.
-    ///
-    /// # Errors
-    /// It does not.
-    pub fn plan(&self, message: &Message) -> Result<(Plan, Used), Refused> {
+    /// How `message` goes into this place, if it does.
+    pub fn plan(&self, message: &Message) -> Option<(Plan, Used)> {
         let fits = |plan| {
             let used = self.lay_out(message, plan, &mut |_| Ok(()));
             used.ok().map(|used| (plan, used))
         };
-        fits(Plan::Map)
-            .or_else(|| fits(Plan::Pack))
-            .ok_or(Refused::Argument)
+        fits(Plan::Map).or_else(|| fits(Plan::Pack))
     }
 
     /// Puts `message` into this place as planned. Translations of the guest are to be settled then.

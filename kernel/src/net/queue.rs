@@ -53,11 +53,6 @@ impl<'a> Queue<'a> {
         None
     }
 
-    /// The first message.
-    pub fn front(&self) -> Option<&Message> {
-        self.ring.get(self.first)?.as_ref()
-    }
-
     /// Takes the first message.
     pub fn pop(&mut self) -> Option<Message> {
         let message = self.ring.get_mut(self.first)?.take()?;

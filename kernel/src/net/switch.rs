@@ -238,28 +238,25 @@ impl<'a> Subnet<'a> {
         woken
     }
 
-    /// Takes the first message for `vm`, which goes into `place` as the plan says; `None` if none
-    /// waits.
-    ///
-    /// # Errors
-    /// The place is too small: the message waits on.
+    /// Takes the first message for `vm` that fits into `place`, and how it does; `None` if none waits.
+    /// Those before it are dropped, as a card drops what is longer than its buffers: or whoever sends long
+    /// messages could stop a guest from receiving any.
     pub fn take(
         &mut self,
         vm: VmId,
         place: &Place,
-    ) -> Result<Option<(Message, Plan, Used)>, Refused> {
-        let Some(port) = self.port(vm) else {
-            return Ok(None);
-        };
-        let Some(queue) = &mut port.queue else {
-            return Ok(None);
-        };
-        let Some(first) = queue.front() else {
-            return Ok(None);
-        };
-        let (plan, used) = place.plan(first)?;
+        memory: &dyn SharedMemory,
+    ) -> Option<(Message, Plan, Used)> {
+        let port = self.port(vm)?;
         let received = &mut port.counters.received;
-        received.count(first.length(), used.mapped, used.copied);
-        Ok(queue.pop().map(|message| (message, plan, used)))
+        loop {
+            let message = port.queue.as_mut()?.pop()?;
+            if let Some((plan, used)) = place.plan(&message) {
+                received.count(message.length(), used.mapped, used.copied);
+                return Some((message, plan, used));
+            }
+            received.dropped += 1;
+            message.release(memory);
+        }
     }
 }

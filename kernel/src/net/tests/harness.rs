@@ -97,7 +97,8 @@ impl<'a> Net<'a> {
     /// The call `NetReceive` for one place: what it says, and the message's bytes.
     pub fn receive(&mut self, vm: usize, slot: &[u8]) -> Result<Option<(Vec<u8>, Used)>, Refused> {
         let place = Place::new(slot, GUEST_BYTES)?;
-        let Some((message, plan, used)) = self.subnet.take(VmId(vm as u16), &place)? else {
+        let taken = self.subnet.take(VmId(vm as u16), &place, self.memory);
+        let Some((message, plan, used)) = taken else {
             return Ok(None);
         };
         let guest = &mut self.guests[vm];
