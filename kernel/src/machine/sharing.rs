@@ -53,6 +53,14 @@ impl Machine {
         Some(PageRef::counted(first))
     }
 
+    /// Makes a page of the payload shared: the payload stays one of its users for ever.
+    ///
+    /// # Errors
+    /// It is not the payload's; nothing has changed.
+    pub fn share_payload(&self, page: MachinePage) -> Result<(), WrongOwner> {
+        self.make_shared(page, Owner::Payload, 1)
+    }
+
     /// Makes page `guest` of `vm`, which is `page`, shared: the virtual machine is one user, the
     /// caller the other.
     ///

@@ -311,6 +311,9 @@ impl Carver {
             }
             mark_payload(node, monitor.layout.payload);
         }
+        if monitor.overcommit {
+            monitor.share_payload();
+        }
     }
 }
 
