@@ -25,6 +25,8 @@ const USERS_AT_ONCE: usize = 16;
 enum User {
     /// A message on the subnet.
     Message,
+    /// The payload, for ever.
+    Payload,
     /// A virtual machine, as its guest-physical memory.
     Guest(&'static VmSlot, GuestPage),
 }
@@ -34,13 +36,18 @@ impl User {
     const fn word(self) -> &'static str {
         match self {
             Self::Message => "message",
+            Self::Payload => "payload",
             Self::Guest(..) => "guest memory",
         }
     }
 }
 
 /// Kinds of shared memory in `mem`. A page of several kinds counts for the first.
-const KINDS: [&str; 2] = ["shared: messages", "shared: among guests"];
+const KINDS: [&str; 3] = [
+    "shared: messages",
+    "shared: kernels and ramdisks",
+    "shared: among guests",
+];
 
 /// Everything that refers to shared pages, held: no reference comes or goes. Locks are taken in
 /// their order, and all backings, by number.
@@ -76,9 +83,14 @@ impl Monitor {
 
     /// Calls `each` with every reference to a shared page. Whoever holds such references in a place of
     /// its own adds it here and to [`Held`].
-    fn each_user(held: &Held, mut each: impl FnMut(User, MachinePage)) {
+    fn each_user(&self, held: &Held, mut each: impl FnMut(User, MachinePage)) {
         for page in held.subnet.pages() {
             each(User::Message, page.page());
+        }
+        for page in self.payload_pages().pages() {
+            if self.machine.owner(page) == Some(Owner::Shared) {
+                each(User::Payload, page);
+            }
         }
         for vm in held.residents.iter().flatten() {
             for (guest, backing) in vm.pmap.iter() {
@@ -93,7 +105,7 @@ impl Monitor {
     pub(super) fn check_users(&'static self) -> AuditResult {
         let held = self.hold_users();
         self.machine.audit_users_begin();
-        Self::each_user(&held, |_, page| {
+        self.each_user(&held, |_, page| {
             self.machine.audit_user(page);
         });
         let mut audit = Audit::new();
@@ -108,11 +120,12 @@ impl Monitor {
         let held = self.hold_users();
         let mut pages = [0; KINDS.len()];
         self.machine.audit_users_begin();
-        Self::each_user(&held, |user, page| {
+        self.each_user(&held, |user, page| {
             if self.machine.audit_user(page) == 0 {
                 pages[match user {
                     User::Message => 0,
-                    User::Guest(..) => 1,
+                    User::Payload => 1,
+                    User::Guest(..) => 2,
                 }] += 1;
             }
         });
@@ -124,7 +137,7 @@ impl Monitor {
         let held = self.hold_users();
         let mut found = [None; USERS_AT_ONCE];
         let mut number = 0;
-        Self::each_user(&held, |user, used| {
+        self.each_user(&held, |user, used| {
             if used == page {
                 if let Some(place) =
                     usize::checked_sub(number, skip).and_then(|at| found.get_mut(at))
@@ -238,7 +251,7 @@ impl Cpu {
             for user in users.iter().flatten() {
                 let guest = match user {
                     User::Guest(slot, page) => Some((slot.name, page.address().0)),
-                    User::Message => None,
+                    User::Message | User::Payload => None,
                 };
                 let user = Some(user.word());
                 let row = PageRow { user, guest, ..row };
