@@ -6,6 +6,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Line of COM1 and of PCI devices, what is behind the i8259, on CPU 0 only.
 pub const BOARD_LINE: Cause = Cause::IP2;
+/// Line of the interrupt controller behind [`BOARD_LINE`] on which every PCI device asks.
+pub const PCI_LINE: u32 = i8259::PCI;
 /// Line on which other CPUs call.
 pub const IPI_LINE: Cause = Cause::IP3;
 /// Line of Count and Compare.

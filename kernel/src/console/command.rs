@@ -36,6 +36,8 @@ pub enum Command<V> {
     MemPage(u64, Format),
     /// Shows what the virtual subnet carries.
     Net(Format),
+    /// Lists the real devices.
+    Devices(Format),
     /// Shows the monitor's counters.
     Stats(Format),
     /// Audits the monitor's invariants.
@@ -59,6 +61,7 @@ impl<V> Command<V> {
             Self::Mem(format) => Command::Mem(format),
             Self::MemPage(address, format) => Command::MemPage(address, format),
             Self::Net(format) => Command::Net(format),
+            Self::Devices(format) => Command::Devices(format),
             Self::Stats(format) => Command::Stats(format),
             Self::Check(format) => Command::Check(format),
             Self::PowerOff => Command::PowerOff,
@@ -132,7 +135,7 @@ const fn entry(
 }
 
 const HELP: usize = 0;
-static ENTRIES: [Entry; 14] = [
+static ENTRIES: [Entry; 15] = [
     entry("help", "", Takes::Words, "this list, or more about one command", ""),
     entry("vm", "list", Takes::Json, "every virtual machine: state, memory, CPU time", ""),
     entry("vm", "info", Takes::VmAndJson, "one virtual machine and its virtual CPUs", ""),
@@ -150,6 +153,8 @@ static ENTRIES: [Entry; 14] = [
     entry("net", "", Takes::Json, "what each virtual machine and the gateway sent and received",
         "Two lines for each: messages and bytes; whole pages that were mapped, and bytes that were copied; messages\n\
          that there was no room or memory for. What the gateway has sent came from outside.\n"),
+    entry("devices", "", Takes::Json, "the real disk and network card, and what they did",
+        "REQUESTS are transfers, or frames sent; ERRORS transfers that failed, or what came and was no frame.\n"),
     entry("stats", "", Takes::Json, "counters of every CPU and virtual machine", ""),
     entry("check", "", Takes::Json, "audit the monitor's invariants", ""),
     entry("poweroff", "", Takes::Nothing, "end every virtual machine and the machine", ""),
@@ -268,6 +273,7 @@ pub fn parse(line: &str) -> Result<Option<Command<&str>>, ParseError<'_>> {
         ("mem", "page") => Command::MemPage(address()?, format),
         ("mem", _) => Command::Mem(format),
         ("net", _) => Command::Net(format),
+        ("devices", _) => Command::Devices(format),
         ("stats", _) => Command::Stats(format),
         ("check", _) => Command::Check(format),
         _ => Command::PowerOff,
@@ -431,7 +437,7 @@ mod tests {
 
     #[test]
     fn every_command_is_understood() {
-        let all: [(&str, Command<&str>); 17] = [
+        let all: [(&str, Command<&str>); 18] = [
             ("vm list", Command::VmList(Format::Text)),
             ("  vm   list  --json ", Command::VmList(Format::Json)),
             ("vm info a", Command::VmInfo("a", Format::Text)),
@@ -448,6 +454,7 @@ mod tests {
                 Command::VmPage("a", 0x4000, Format::Json),
             ),
             ("net --json", Command::Net(Format::Json)),
+            ("devices --json", Command::Devices(Format::Json)),
             ("stats", Command::Stats(Format::Text)),
             ("check --json", Command::Check(Format::Json)),
             ("poweroff", Command::PowerOff),

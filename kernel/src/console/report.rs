@@ -450,6 +450,57 @@ impl Row for NetRow<'_> {
     }
 }
 
+/// A real device in `devices`.
+#[derive(Clone, Copy, Debug)]
+pub struct DeviceRow<'a> {
+    /// Its slot of the PCI bus.
+    pub slot: u64,
+    /// What it is.
+    pub device: &'a str,
+    /// The line of the interrupt controller on which it asks for service.
+    pub line: u64,
+    /// `works`, or `failed`: it was switched off.
+    pub state: &'a str,
+    /// Length of a disk.
+    pub bytes: Option<u64>,
+    /// Link-level address of a card.
+    pub address: Option<u64>,
+    /// Transfers, or frames sent.
+    pub requests: u64,
+    /// Frames received.
+    pub received: Option<u64>,
+    /// Transfers that failed, or what came and was no frame.
+    pub errors: u64,
+}
+
+impl Row for DeviceRow<'_> {
+    const COLUMNS: &'static [Column] = &[
+        number("SLOT", "slot", 4),
+        word("DEVICE", "device", 12),
+        number("LINE", "line", 4),
+        word("STATE", "state", 6),
+        number("SIZE", "bytes", 10),
+        number("ADDRESS", "address", 14),
+        number("REQUESTS", "requests", 10),
+        number("RECEIVED", "received", 10),
+        number("ERRORS", "errors", 8),
+    ];
+
+    fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
+        write(&[
+            Value::Count(self.slot),
+            Value::Word(self.device),
+            Value::Count(self.line),
+            Value::Word(self.state),
+            self.bytes.map_or(Value::Nothing, Value::Bytes),
+            self.address.map_or(Value::Nothing, Value::Address),
+            Value::Count(self.requests),
+            self.received.map_or(Value::Nothing, Value::Count),
+            Value::Count(self.errors),
+        ])
+    }
+}
+
 /// A counter in `stats`: of a CPU, of a virtual machine, or of the whole monitor.
 #[derive(Clone, Copy, Debug)]
 pub struct StatRow<'a> {
@@ -598,10 +649,11 @@ mod tests {
                 text(&[CpuRow { cpu: a, node: b, code: c, running: Some(("v", d)), idle_ns: e, idle_share: f, switches: g }], Format::Json),
                 text(&[MemRow { node: None, total: a, free: b, guests: c, shared: a, code: d, data: e, tables: f, payload: g }], Format::Json),
                 text(&[NetRow { vm: None, direction: "sent", traffic: Traffic { messages: a, bytes: b, remapped: c, copied: d, dropped: e } }], Format::Json),
+                text(&[DeviceRow { slot: a, device: "disk", line: b, state: "works", bytes: Some(c), address: None, requests: d, received: Some(e), errors: f }], Format::Json),
                 text(&[StatRow { cpu: Some(a), vm: None, counter: "x", value: b }], Format::Json),
                 text(&[CheckRow { invariant: "x", checked: a, failed: b }], Format::Json),
             ];
-            for (line, columns) in lines.iter().zip([8, 6, 8, 9, 7, 4, 3]) {
+            for (line, columns) in lines.iter().zip([8, 6, 8, 9, 7, 9, 4, 3]) {
                 prop_assert_eq!(line.matches('\n').count(), 1);
                 let row: serde_json::Value = serde_json::from_str(line).unwrap();
                 prop_assert_eq!(row.as_object().unwrap().len(), columns);

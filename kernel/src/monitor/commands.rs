@@ -57,6 +57,7 @@ impl Cpu {
             Command::Cpus(format) => self.cpus(format),
             Command::Mem(format) => self.mem(format),
             Command::Net(format) => self.net(format),
+            Command::Devices(format) => self.devices(format),
             Command::Stats(format) => self.stats(format),
             Command::Check(format) => self.check(format),
             Command::PowerOff => self.power_off(),
@@ -64,7 +65,7 @@ impl Cpu {
         monitor.console.lock().command_done();
     }
 
-    fn rows<R: Row>(&mut self, format: Format, rows: impl Iterator<Item = R>) {
+    pub(super) fn rows<R: Row>(&mut self, format: Format, rows: impl Iterator<Item = R>) {
         self.answer(&mut |out| R::write_head(out, format));
         for row in rows {
             self.answer(&mut |out| row.write_row(out, format));

@@ -4,12 +4,16 @@
 //! that it asks no longer, and then has its queues looked at until they are empty. What it puts there
 //! afterwards makes it ask again.
 
+use super::cpu::Cpu;
 use super::{Carver, Monitor, CONSOLE};
+use crate::console::command::Format;
+use crate::console::report::DeviceRow;
 use crate::disk::device::{BlockDevice, DeviceError, DeviceFull, Piece, Transfer, PIECES_MAX};
 use crate::events::Event;
 use crate::net::link::{Frame, Link, LinkFull};
 use core::fmt::Display;
 use core::sync::atomic::{AtomicBool, Ordering};
+use disco_abi::SECTOR;
 use disco_arch::board::pci::{self, FreeMemory, Function};
 use disco_arch::board::virtio::block::{self, Operation};
 use disco_arch::board::virtio::network;
@@ -192,6 +196,7 @@ impl Monitor {
             "the real {device} does not work as it should: it was switched off"
         ));
         self.event(Event::DeviceFailed { device }, now, None);
+        self.console_changed();
     }
 
     /// Transfers of the real disk may have ended.
@@ -213,6 +218,43 @@ impl Monitor {
             }
         }
         want_attention();
+    }
+}
+
+impl Cpu {
+    /// The command `devices`.
+    pub(super) fn devices(&mut self, format: Format) {
+        let monitor = self.monitor;
+        let state = |failed| if failed { "failed" } else { "works" };
+        let disk = monitor.devices.disk.map(|real| {
+            let driver = real.driver.lock();
+            DeviceRow {
+                slot: real.function.device.into(),
+                device: "disk",
+                line: interrupts::PCI_LINE.into(),
+                state: state(driver.disk.has_failed()),
+                bytes: Some(driver.disk.sectors().saturating_mul(SECTOR)),
+                address: None,
+                requests: driver.transfers,
+                received: None,
+                errors: driver.errors,
+            }
+        });
+        let card = monitor.devices.card.map(|real| {
+            let driver = real.driver.lock();
+            DeviceRow {
+                slot: real.function.device.into(),
+                device: "network card",
+                line: interrupts::PCI_LINE.into(),
+                state: state(driver.card.has_failed()),
+                bytes: None,
+                address: driver.card.address(),
+                requests: driver.sent,
+                received: Some(driver.received),
+                errors: driver.card.bad_frames(),
+            }
+        });
+        self.rows(format, disk.into_iter().chain(card));
     }
 }
 

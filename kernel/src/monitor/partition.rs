@@ -139,7 +139,7 @@ impl Monitor {
                 "no disk can be used: the machine has none. `cargo xtask run` starts it with one"
             )),
             Err(error) => notice(format_args!(
-                "no disk can be used: {error}. `cargo xtask run --fresh-disk` makes a new one"
+                "no disk can be used: {error}. `cargo xtask run --fresh-disk` makes a new one and keeps this one"
             )),
         }
         let one_by_one = self.partitions.table.is_ok();
