@@ -24,6 +24,10 @@ pub enum Event<'a> {
     },
     /// A virtual machine was started.
     VmStarted,
+    /// A virtual CPU of a virtual machine waits for memory: the machine has none left.
+    VmPaused,
+    /// All virtual CPUs of a virtual machine that was paused have what they waited for.
+    VmResumed,
     /// A virtual machine's user land takes commands.
     ShellReady,
     /// A virtual machine has ended.
@@ -72,6 +76,8 @@ impl Event<'_> {
         match self {
             Self::Boot { .. } => "boot",
             Self::VmStarted => "vm_started",
+            Self::VmPaused => "vm_paused",
+            Self::VmResumed => "vm_resumed",
             Self::ShellReady => "shell_ready",
             Self::VmStopped { .. } => "vm_stopped",
             Self::TestVerdict { .. } => "test_verdict",
@@ -93,7 +99,11 @@ impl Event<'_> {
             line.bytes("vm", vm.as_bytes())?;
         }
         match *self {
-            Self::VmStarted | Self::ShellReady | Self::PowerOff => {}
+            Self::VmStarted
+            | Self::VmPaused
+            | Self::VmResumed
+            | Self::ShellReady
+            | Self::PowerOff => {}
             Self::Boot {
                 cpus,
                 nodes,

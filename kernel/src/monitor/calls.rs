@@ -29,6 +29,8 @@ pub(super) enum Done {
     Yield,
     /// The virtual CPU switches itself off.
     Off,
+    /// Once more, when the virtual CPU has what it wants.
+    Again,
 }
 
 /// A range of guest-physical memory that was checked to lie within the virtual machine's.
@@ -102,8 +104,13 @@ impl Cpu {
         arguments: [u64; 4],
     ) -> Done {
         match self.try_call(resident, call, arguments) {
-            Ok(done) => done,
-            Err(error) => Done::Value(error as i64 as u64),
+            // A call that fails has done nothing: it can be made again.
+            Err(CallError::BadAddress) if resident.wants.is_some() => Done::Again,
+            result => {
+                // It can do without.
+                resident.wants = None;
+                result.unwrap_or_else(|error| Done::Value(error as i64 as u64))
+            }
         }
     }
 

@@ -79,6 +79,7 @@ impl Cpu {
             let state = *slot.state.lock();
             let (word, reason) = match state {
                 VmState::Off => ("off", Message::EMPTY),
+                VmState::Running(_) if monitor.is_paused(slot) => ("paused", Message::EMPTY),
                 VmState::Running(_) => ("running", Message::EMPTY),
                 VmState::Stopped { reason, message } => ("stopped", described(reason, &message)),
             };
@@ -291,6 +292,11 @@ impl Monitor {
             // person.
             vm.vcpu(number).map(|vcpu| read(unsafe { &(*vcpu).vcpu }))
         })?
+    }
+
+    fn is_paused(&self, slot: &VmSlot) -> bool {
+        let paused = |vm: &ResidentVm| vm.paused.load(Ordering::Relaxed) != 0;
+        self.with_resident(slot, paused).unwrap_or(false)
     }
 
     fn mem_row(&self, node: &'static Node) -> MemRow {

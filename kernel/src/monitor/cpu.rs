@@ -81,6 +81,9 @@ impl CpuShared {
     }
 }
 
+/// Posted bit: pages were freed. No interrupt line.
+pub const POSTED_MEMORY: u64 = 1 << 32;
+
 /// A CPU's own state.
 #[repr(C)]
 pub struct Cpu {
@@ -204,24 +207,19 @@ impl Cpu {
             Outcome::Wait => self.wait(resident, now),
             Outcome::Call { call, arguments } => {
                 let done = self.monitor_call(resident, call, arguments);
+                if matches!(done, Done::Again) {
+                    resident.vcpu.context.pc = trap.epc;
+                }
                 self.call_done(resident, done)
             }
-            Outcome::Populate(page) | Outcome::Unshare(page) => {
-                let unshare = matches!(outcome, Outcome::Unshare(_));
-                let mut memory = self.guest_memory(resident);
-                let done = if unshare {
-                    memory.own(page)
-                } else {
-                    memory.populate(page)
-                };
-                drop(memory);
-                done.is_err()
-                    && self.end(
-                        resident.vm.slot,
-                        "memory",
-                        Message::new(b"the machine has no free memory"),
-                        false,
-                    )
+            Outcome::Populate(page) => {
+                // If there is none, that is noted.
+                let _ = self.guest_memory(resident).populate(page);
+                false
+            }
+            Outcome::Unshare(page) => {
+                let _ = self.guest_memory(resident).own(page);
+                false
             }
             Outcome::NoVector(no_vector) => {
                 let mut message = Message::EMPTY;
@@ -257,6 +255,8 @@ impl Cpu {
                 restart,
             } => self.end(resident.vm.slot, reason, message, restart),
             Done::Off => true,
+            // `next` sees what it wants.
+            Done::Again => false,
         }
     }
 
@@ -349,6 +349,11 @@ impl Cpu {
             }
             // SAFETY: `load` found it, and it stays until this CPU tears it down.
             let resident = unsafe { &mut *self.loaded };
+            if resident.wants.is_some() && !self.is_satisfied(resident) {
+                self.pause(resident);
+                turn = true;
+                continue;
+            }
             let now = self.now();
             self.prepare(resident, now);
             return &raw mut resident.vcpu.context;
@@ -386,7 +391,7 @@ impl Cpu {
     }
 
     /// Takes posted lines into the virtual CPU. What they stand for may have been taken already.
-    fn take_lines(&self, resident: &mut Resident, posted: u64) {
+    pub(super) fn take_lines(&self, resident: &mut Resident, posted: u64) {
         if posted & POSTED_INPUT != 0 {
             let vm = resident.vm.slot.id.0.into();
             let waits = self.monitor.console.lock().guest_input_waiting(vm);

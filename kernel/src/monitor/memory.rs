@@ -3,6 +3,7 @@
 use super::cpu::Cpu;
 use super::real::{self, RealCpu, RealMemory};
 use super::resident::{Resident, ResidentVm};
+use super::shortage::Want;
 use super::siblings::await_siblings;
 use super::Monitor;
 use crate::address::{GuestPage, GuestPhysical, MachinePage};
@@ -39,6 +40,7 @@ impl SharedMemory for SharedPages {
 
     fn release(&self, page: PageRef) {
         self.monitor.machine.release(page);
+        self.monitor.memory_freed();
     }
 
     fn users(&self, page: &PageRef) -> u32 {
@@ -72,6 +74,8 @@ pub struct GuestMemory<'a> {
     node: NodeId,
     vm: &'static ResidentVm,
     vcpu: &'a mut Vcpu<'static>,
+    /// What the virtual CPU did not get.
+    wants: &'a mut Option<Want>,
     _backing: MutexGuard<'static, ()>,
     /// Pages that TLBs may map as they were before.
     changed: PageSet,
@@ -88,6 +92,7 @@ impl Cpu {
             node: self.shared.node,
             vm: resident.vm,
             vcpu: &mut resident.vcpu,
+            wants: &mut resident.wants,
             _backing: resident.vm.backing.lock(),
             changed: PageSet::EMPTY,
             old: [const { None }; OLD_MAX],
@@ -108,16 +113,25 @@ impl GuestMemory<'_> {
     /// The machine page behind `at`, which gets one if it has none.
     pub(super) fn populate(&mut self, at: GuestPage) -> Result<MachinePage, NoMemory> {
         let (monitor, vm, node) = (self.monitor, self.vm, self.node);
-        self.with_room(|| monitor.populate(vm, node, at))?;
+        self.with_room(Want::Page(at), || monitor.populate(vm, node, at))?;
         self.vm.pmap.machine_page(at).ok_or(NoMemory)
     }
 
-    /// What takes a page: again, if that fails and pages are kept back that need not be.
-    fn with_room<T>(&mut self, take: impl Fn() -> Result<T, NoMemory>) -> Result<T, NoMemory> {
-        take().or_else(|NoMemory| {
+    /// What takes a page: again, if that fails and pages are kept back that need not be. If there is
+    /// none, the virtual CPU is noted to want it.
+    fn with_room<T>(
+        &mut self,
+        want: Want,
+        take: impl Fn() -> Result<T, NoMemory>,
+    ) -> Result<T, NoMemory> {
+        let taken = take().or_else(|NoMemory| {
             self.settle();
             take()
-        })
+        });
+        if taken.is_err() {
+            *self.wants = Some(want);
+        }
+        taken
     }
 
     /// The machine page behind `at`, which becomes the virtual machine's own.
@@ -148,7 +162,7 @@ impl GuestMemory<'_> {
             }
             Err(reference) => {
                 let node = self.node;
-                let new = self.with_room(|| machine.allocate(node, RunSize::ONE))?;
+                let new = self.with_room(Want::Own(at), || machine.allocate(node, RunSize::ONE))?;
                 let new = machine.give_copy(new, page, vm, at, &RealMemory);
                 real::publish_page(new);
                 self.monitor.gained(self.vm, 1);
@@ -290,7 +304,9 @@ impl GuestPages for GuestMemory<'_> {
                 None => {}
             }
         }
-        self.old_count = 0;
+        if core::mem::take(&mut self.old_count) != 0 {
+            self.monitor.memory_freed();
+        }
     }
 
     fn read(

@@ -18,6 +18,7 @@ pub mod pages;
 pub mod partition;
 pub mod real;
 pub mod resident;
+pub mod shortage;
 pub mod siblings;
 pub mod slot;
 pub mod users;
@@ -29,7 +30,7 @@ use crate::events::Event;
 use crate::machine::layout::{MachineLayout, Range, FREE_MAX};
 use crate::machine::{bitmap_words, Entry, Machine, Node, NodeId, PageRange, VmId};
 use crate::net::switch::Subnet;
-use crate::schedule::{CpuId, Mailbox, Scheduler, VcpuId};
+use crate::schedule::{AtomicVcpuSet, CpuId, Mailbox, Scheduler, VcpuId};
 use crate::vm::identity::Identity;
 use core::fmt::{self, Write};
 use core::{mem, slice};
@@ -84,6 +85,8 @@ pub struct Monitor {
     pub devices: device::Devices,
     /// Where the disks' partitions are.
     pub partitions: partition::Partitions,
+    /// Virtual CPUs that look again when memory was freed.
+    pub short: AtomicVcpuSet,
     /// The serial line of people. Taken after a slot's state.
     pub console: &'static Mutex<Mux<'static>>,
     /// The serial line of events. Innermost.
@@ -144,6 +147,7 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
         subnet: Mutex::new(subnet),
         devices,
         partitions,
+        short: AtomicVcpuSet::new(),
         console: &CONSOLE,
         events: Mutex::new(Uart::com2()),
         epoch_ns: seconds

@@ -1,6 +1,7 @@
 //! A virtual machine in memory: its virtual CPUs and its tables, built and torn down.
 
 use super::real::RealMemory;
+use super::shortage::Want;
 use super::slot::VmSlot;
 use super::Monitor;
 use crate::address::{GuestPage, MachinePage};
@@ -35,6 +36,8 @@ pub struct ResidentVm {
     pub backing: Mutex<()>,
     /// Pages that it was promised and has not of its own at present.
     pub promised: AtomicU64,
+    /// A bit for each virtual CPU that is paused for want of memory.
+    pub paused: AtomicU64,
     /// Its virtual CPUs: null behind the last. Constant once it runs.
     vcpus: [AtomicPtr<Resident>; VCPUS_PER_VM],
     /// What siblings write for each of them.
@@ -66,6 +69,8 @@ pub struct Resident {
     pub special_page: MachinePage,
     /// The node of its memory.
     pub node: NodeId,
+    /// What it needs before it goes on, and did not get.
+    pub wants: Option<Want>,
 }
 
 const _: () = assert!(VCPUS_PER_VM == disco_flash::VCPUS_PER_VM);
@@ -138,6 +143,7 @@ impl Monitor {
         self.machine.fulfil(vm.promised.load(Ordering::Relaxed));
         // The tables go with it.
         self.machine.reclaim(vm.slot.id);
+        self.memory_freed();
     }
 
     fn fill(
@@ -196,6 +202,7 @@ impl Monitor {
                 pmap,
                 backing: Mutex::new(()),
                 promised: AtomicU64::new(0),
+                paused: AtomicU64::new(0),
                 vcpus: [const { AtomicPtr::new(ptr::null_mut()) }; VCPUS_PER_VM],
                 shared: [const { VcpuShared::new() }; VCPUS_PER_VM],
             });
@@ -242,6 +249,7 @@ impl Monitor {
             (&raw mut (*place).shared).write(&vm.shared[usize::from(number)]);
             (&raw mut (*place).special_page).write(special.first);
             (&raw mut (*place).node).write(node);
+            (&raw mut (*place).wants).write(None);
         }
         Ok(place)
     }
@@ -343,5 +351,6 @@ impl Resident {
         vcpu.context.gpr[A1] = BOOT_MAGIC;
         self.shared.messages.store(0, Ordering::Relaxed);
         let _ = self.shared.shootdown.take();
+        self.wants = None;
     }
 }

@@ -59,7 +59,7 @@ mod turn;
 
 pub use post::{Mailbox, Scheduler, POSTED_STOP};
 pub use queue::{Counters, QueueFailure, RunQueue, State, Times};
-pub use set::VcpuSet;
+pub use set::{AtomicVcpuSet, VcpuSet};
 pub use turn::{Local, Turn};
 
 /// Most virtual CPUs of all virtual machines together.

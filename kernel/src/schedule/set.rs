@@ -78,15 +78,15 @@ impl Iterator for Members {
 
 /// A set that any CPU puts members into and one CPU empties.
 #[derive(Debug)]
-pub(super) struct AtomicVcpuSet([AtomicU64; WORDS]);
+pub struct AtomicVcpuSet([AtomicU64; WORDS]);
 
 impl AtomicVcpuSet {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self([const { AtomicU64::new(0) }; WORDS])
     }
 
     /// Puts `vcpu` in. What the caller wrote before is seen by whoever takes it out.
-    pub(super) fn insert(&self, vcpu: VcpuId) {
+    pub(crate) fn insert(&self, vcpu: VcpuId) {
         let (word, bit) = place(vcpu);
         if let Some(word) = self.0.get(word) {
             word.fetch_or(bit, Ordering::AcqRel);
@@ -94,7 +94,7 @@ impl AtomicVcpuSet {
     }
 
     /// Empties it. A word without members is only read.
-    pub(super) fn take(&self) -> VcpuSet {
+    pub(crate) fn take(&self) -> VcpuSet {
         let take = |word: &AtomicU64| match word.load(Ordering::Acquire) {
             0 => 0,
             _ => word.swap(0, Ordering::AcqRel),
@@ -109,7 +109,7 @@ impl AtomicVcpuSet {
     }
 
     /// Whether it is empty now.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|word| word.load(Ordering::Acquire) == 0)
     }
 }

@@ -1,0 +1,92 @@
+//! No machine page is left for a virtual CPU: it is paused, and goes on when there is one.
+//!
+//! That happens with `overcommit` alone; else each virtual machine has been promised its memory. What
+//! it wanted is tried again when pages were freed, and now and then, for pages that were freed by
+//! somebody who does not tell.
+
+use super::cpu::{Cpu, POSTED_MEMORY};
+use super::resident::Resident;
+use super::Monitor;
+use crate::address::GuestPage;
+use crate::clock::count_hz;
+use crate::events::Event;
+use core::sync::atomic::Ordering;
+
+/// A paused virtual CPU looks so many times a second for a page that nobody has told of.
+const LOOKS_PER_SECOND: u64 = 20;
+
+/// What a virtual CPU needs before it goes on.
+#[derive(Clone, Copy, Debug)]
+pub enum Want {
+    /// A machine page behind a guest page.
+    Page(GuestPage),
+    /// One that is the virtual machine's own.
+    Own(GuestPage),
+}
+
+impl Cpu {
+    /// Tries again to give the loaded virtual CPU what it wants; whether it has it.
+    pub(super) fn is_satisfied(&mut self, resident: &mut Resident) -> bool {
+        let Some(want) = resident.wants.take() else {
+            return true;
+        };
+        // Before it is tried: who frees a page afterwards tells this one.
+        self.monitor.short.insert(resident.id);
+        let mut memory = self.guest_memory(resident);
+        // What is still wanted is noted again.
+        let _ = match want {
+            Want::Page(page) => memory.populate(page),
+            Want::Own(page) => memory.own(page),
+        };
+        drop(memory);
+        if resident.wants.is_some() {
+            return false;
+        }
+        let bit = 1 << resident.vcpu.number;
+        let vm = resident.vm;
+        let before = vm.paused.fetch_and(!bit, Ordering::AcqRel);
+        if before == bit {
+            let now = self.now();
+            self.monitor.event(Event::VmResumed, now, Some(vm.slot));
+            let text = format_args!("{} goes on", vm.slot.name);
+            self.monitor.console.lock().notice(text);
+            self.monitor.console_changed();
+        }
+        true
+    }
+
+    /// Lets the loaded virtual CPU wait, which wants what there is not. A turn is due.
+    pub(super) fn pause(&mut self, resident: &mut Resident) {
+        let now = self.now();
+        let vm = resident.vm;
+        let bit = 1 << resident.vcpu.number;
+        if vm.paused.fetch_or(bit, Ordering::AcqRel) == 0 {
+            self.monitor.event(Event::VmPaused, now, Some(vm.slot));
+            let text = format_args!(
+                "{} is paused: the machine has no free memory; end another virtual machine, or this one",
+                vm.slot.name
+            );
+            self.monitor.console.lock().notice(text);
+            self.monitor.console_changed();
+        }
+        // Whatever is posted would end the wait.
+        match self.monitor.scheduler.take_posted(resident.id) {
+            0 => {}
+            posted => self.take_lines(resident, posted),
+        }
+        let again = now.saturating_add(count_hz() / LOOKS_PER_SECOND);
+        // If it does not wait, the turn sees why.
+        let _ = self.queue.wait(self.monitor.scheduler, now, again);
+    }
+}
+
+impl Monitor {
+    /// Pages were freed: who is paused looks again.
+    pub(super) fn memory_freed(&self) {
+        if !self.short.is_empty() {
+            for vcpu in self.short.take().iter() {
+                self.post(vcpu, POSTED_MEMORY);
+            }
+        }
+    }
+}
