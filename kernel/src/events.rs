@@ -62,6 +62,20 @@ pub enum Event<'a> {
         /// What it is.
         device: &'a str,
     },
+    /// A virtual machine cannot have an exclusive disk: another one has it. The first time since it
+    /// started.
+    DiskRefused {
+        /// The disk.
+        disk: &'a str,
+        /// Who has it.
+        owner: &'a str,
+    },
+    /// A virtual machine's private sectors have reached their quota, for the first time since it
+    /// started.
+    DiskFull {
+        /// The disk.
+        disk: &'a str,
+    },
     /// The monitor itself has failed; nothing follows.
     Panic {
         /// Why.
@@ -84,6 +98,8 @@ impl Event<'_> {
             Self::NetRefused { .. } => "net_refused",
             Self::DiskUnusable { .. } => "disk_unusable",
             Self::DeviceFailed { .. } => "device_failed",
+            Self::DiskRefused { .. } => "disk_refused",
+            Self::DiskFull { .. } => "disk_full",
             Self::Panic { .. } => "panic",
             Self::PowerOff => "poweroff",
         }
@@ -127,6 +143,11 @@ impl Event<'_> {
                 line.display("reason", reason)?;
             }
             Self::DeviceFailed { device } => line.bytes("device", device.as_bytes())?,
+            Self::DiskRefused { disk, owner } => {
+                line.bytes("disk", disk.as_bytes())?;
+                line.bytes("owner", owner.as_bytes())?;
+            }
+            Self::DiskFull { disk } => line.bytes("disk", disk.as_bytes())?,
             Self::Panic { reason } => line.display("reason", reason)?,
         }
         line.end()

@@ -7,6 +7,7 @@
 #![feature(asm_experimental_arch)]
 
 pub mod console;
+pub mod disk;
 pub mod random;
 pub mod siblings;
 pub mod special;

@@ -14,6 +14,7 @@
 //! - [`json`]: JSON objects that hold any bytes.
 
 pub mod command;
+pub mod disk_report;
 pub mod guest;
 pub mod json;
 pub mod line;

@@ -66,7 +66,7 @@ pub trait Row {
     }
 }
 
-const fn word(title: &'static str, key: &'static str, width: usize) -> Column {
+pub(super) const fn word(title: &'static str, key: &'static str, width: usize) -> Column {
     Column {
         title,
         key,
@@ -75,7 +75,7 @@ const fn word(title: &'static str, key: &'static str, width: usize) -> Column {
     }
 }
 
-const fn number(title: &'static str, key: &'static str, width: usize) -> Column {
+pub(super) const fn number(title: &'static str, key: &'static str, width: usize) -> Column {
     Column {
         title,
         key,

@@ -1,5 +1,6 @@
 //! The global disk cache: blocks of the real disk that are in machine memory, for every virtual disk.
 
+use super::place::{Cached, Counted, Place};
 use super::pool::Supply;
 use super::tree::{Node, Nodes, Tree, Uses, NODES};
 use super::{sectors_of, BLOCK};
@@ -9,17 +10,6 @@ use crate::machine::NoMemory;
 
 /// Most blocks that one search for a page to evict looks at.
 const LOOKS_MAX: usize = 4096;
-
-/// A block in memory.
-pub struct Cached {
-    page: PageRef,
-    /// A transfer fills it.
-    reading: bool,
-    /// A transfer takes it to the disk, which has something older yet.
-    writing: bool,
-    /// Looked for since the clock's hand passed.
-    used: bool,
-}
 
 /// What there is of a block.
 pub enum Lookup<'a> {
@@ -34,30 +24,12 @@ pub enum Lookup<'a> {
 /// The cache of one real disk.
 pub struct Cache {
     tree: Tree,
-    nodes: Nodes<Cached>,
+    nodes: Nodes<Place>,
     /// Pages, and how many there may be.
     pages: usize,
     most: usize,
     /// Where the search for a page to evict goes on: a sector.
     hand: u64,
-}
-
-/// Blocks are put in and taken out whole: no use is ever divided.
-struct Release<'a>(&'a dyn SharedMemory, usize);
-
-impl Uses<Cached> for Release<'_> {
-    fn again(&mut self, value: &Cached) -> Cached {
-        self.1 += 1;
-        Cached {
-            page: self.0.share(&value.page),
-            ..*value
-        }
-    }
-
-    fn release(&mut self, value: Cached) {
-        self.1 -= 1;
-        self.0.release(value.page);
-    }
 }
 
 impl Cache {
@@ -89,8 +61,8 @@ impl Cache {
 
     /// Looks for a block.
     pub fn look(&mut self, block: u64) -> Lookup<'_> {
-        match self.tree.find_mut(&mut self.nodes, block * BLOCK) {
-            Some((range, cached)) if range.start == block * BLOCK => {
+        match self.find(block) {
+            Some(cached) => {
                 cached.used = true;
                 if cached.reading {
                     Lookup::Reading
@@ -98,12 +70,12 @@ impl Cache {
                     Lookup::Valid(&cached.page, cached.writing)
                 }
             }
-            _ => Lookup::Absent,
+            None => Lookup::Absent,
         }
     }
 
     /// Sees to it that `count` blocks can be put in; whether that is so.
-    pub fn reserve(&mut self, tables: &dyn Supply<Node<Cached>, NODES>, count: usize) -> bool {
+    pub fn reserve(&mut self, tables: &dyn Supply<Node<Place>, NODES>, count: usize) -> bool {
         // A block may take another's place, which needs a node for an entry more.
         self.tree.reserve(&mut self.nodes, tables, count + 2)
     }
@@ -128,30 +100,28 @@ impl Cache {
     /// Makes `page` the block, in place of what there was. Room is reserved.
     pub fn put(
         &mut self,
-        (memory, tables): (&dyn SharedMemory, &dyn Supply<Node<Cached>, NODES>),
+        (memory, tables): (&dyn SharedMemory, &dyn Supply<Node<Place>, NODES>),
         block: u64,
         page: PageRef,
         (reading, writing): (bool, bool),
     ) {
-        let cached = Cached {
+        self.take(memory, block);
+        let cached = Place::Cached(Cached {
             page,
             reading,
             writing,
             used: true,
-        };
-        let mut uses = Release(memory, self.pages + 1);
+        });
+        let mut uses = Counted(memory);
         let place = (&mut self.nodes, tables);
-        let refused = self
+        let put = self
             .tree
             .insert(place, sectors_of(block), cached, &mut uses);
-        if let Err((_, cached)) = refused {
-            // Nobody reads what is not there; a block that was there is older than this one.
-            uses.release(cached);
-            let _ = self
-                .tree
-                .remove((&mut self.nodes, tables), sectors_of(block), &mut uses);
+        match put {
+            Ok(()) => self.pages += 1,
+            // It was not reserved: nobody finds what is not there.
+            Err((_, cached)) => uses.release(cached),
         }
-        self.pages = uses.1;
     }
 
     /// The transfer that was to fill `block` with `page` has ended. What another has put in since
@@ -163,7 +133,7 @@ impl Cache {
         page: MachinePage,
         well: bool,
     ) {
-        if let Some(cached) = self.find(block, page) {
+        if let Some(cached) = self.find(block).filter(|cached| cached.page.page() == page) {
             cached.reading = false;
             if !well {
                 self.take(memory, block);
@@ -180,7 +150,7 @@ impl Cache {
         page: MachinePage,
         well: bool,
     ) {
-        if let Some(cached) = self.find(block, page) {
+        if let Some(cached) = self.find(block).filter(|cached| cached.page.page() == page) {
             cached.writing = false;
             if !well {
                 self.take(memory, block);
@@ -188,10 +158,13 @@ impl Cache {
         }
     }
 
-    /// Takes a block out that is there.
+    /// Takes a block out if it is there.
     pub fn take(&mut self, memory: &dyn SharedMemory, block: u64) {
+        if self.find(block).is_none() {
+            return;
+        }
         if let Some((_, cached)) = self.tree.take(&mut self.nodes, block * BLOCK) {
-            memory.release(cached.page);
+            Counted(memory).release(cached);
             self.pages -= 1;
         }
     }
@@ -205,22 +178,27 @@ impl Cache {
     pub fn iter(&self) -> impl Iterator<Item = (u64, MachinePage)> + '_ {
         let mut at = 0;
         core::iter::from_fn(move || {
-            let (range, cached) = self.tree.find(&self.nodes, at)?;
+            let (range, Place::Cached(cached)) = self.tree.find(&self.nodes, at)? else {
+                return None;
+            };
             at = range.end;
             Some((range.start / BLOCK, cached.page.page()))
         })
     }
 
-    fn find(&mut self, block: u64, page: MachinePage) -> Option<&mut Cached> {
-        let (range, cached) = self.tree.find_mut(&mut self.nodes, block * BLOCK)?;
-        (range.start == block * BLOCK && cached.page.page() == page).then_some(cached)
+    fn find(&mut self, block: u64) -> Option<&mut Cached> {
+        match self.tree.find_mut(&mut self.nodes, block * BLOCK)? {
+            (range, Place::Cached(cached)) if range.start == block * BLOCK => Some(cached),
+            _ => None,
+        }
     }
 
     /// Evicts a page that nobody else uses and nobody has looked for in a while: the clock
     /// algorithm. Whether there was one.
     fn evict(&mut self, memory: &dyn SharedMemory) -> bool {
         for _ in 0..LOOKS_MAX.min(2 * self.pages) {
-            let Some((range, cached)) = self.tree.find_mut(&mut self.nodes, self.hand) else {
+            let found = self.tree.find_mut(&mut self.nodes, self.hand);
+            let Some((range, Place::Cached(cached))) = found else {
                 self.hand = 0;
                 continue;
             };

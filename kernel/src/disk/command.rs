@@ -2,7 +2,7 @@
 
 use super::pool::{Pool, Pooled, NONE};
 use super::private::{mask_of, runs};
-use super::request::Request;
+use super::request::{Cursor, Request};
 use super::{sector_bytes, BLOCK};
 use crate::machine::shared::{GuestPages, PageRef, SharedMemory};
 use crate::machine::NoMemory;
@@ -155,33 +155,28 @@ impl Command {
         for number in 0..self.blocks() {
             let range = self.range(number);
             let whole = range.end - range.start == BLOCK;
-            let page = match whole.then(|| cursor.next_page()).flatten() {
-                Some(page) => guest.lend(page),
+            let at = if whole { cursor.next_page() } else { None };
+            let lent = at.and_then(|at| guest.lend(at).ok());
+            let page = match lent {
+                Some(page) => page,
                 None => {
                     let Ok(page) = allocate() else {
                         self.error = Some(DiskError::NoSpace);
                         return Ok(());
                     };
-                    let mut at = sector_bytes(range.start);
-                    let end = sector_bytes(range.end);
-                    while let Some((from, bytes)) = cursor.next(end - at).filter(|_| at < end) {
-                        if guest.read(from, (&page, at), bytes).is_err() {
-                            memory.release(page);
-                            self.release(memory);
-                            return Err(NoMemory);
-                        }
-                        at += bytes;
+                    let copied = match at {
+                        Some(at) => guest.read(at.address(), (&page, 0), PAGE_SIZE as usize),
+                        None => copy_in(guest, &mut cursor, &page, &range),
+                    };
+                    if copied.is_err() {
+                        memory.release(page);
+                        self.release(memory);
+                        return Err(NoMemory);
                     }
-                    Ok(page)
+                    page
                 }
             };
-            match page {
-                Ok(page) => self.parts[number].base = Some(page),
-                Err(NoMemory) => {
-                    self.release(memory);
-                    return Err(NoMemory);
-                }
-            }
+            self.parts[number].base = Some(page);
         }
         Ok(())
     }
@@ -237,7 +232,10 @@ impl Command {
                 rest &= !mask_of(first, count);
                 let mut at = sector_bytes(first);
                 let end = at + sector_bytes(count);
-                while let Some((to, bytes)) = cursor.next(end - at).filter(|_| at < end) {
+                while at < end {
+                    let Some((to, bytes)) = cursor.next(end - at) else {
+                        break;
+                    };
                     guest.write((page, at), to, bytes)?;
                     at += bytes;
                 }
@@ -267,6 +265,25 @@ impl Command {
             .flat_map(|part| [part.private.as_ref(), part.base.as_ref()])
             .flatten()
     }
+}
+
+/// Copies sectors `range` of a block from the guest to their place in `page`.
+fn copy_in(
+    guest: &mut dyn GuestPages,
+    cursor: &mut Cursor<'_>,
+    page: &PageRef,
+    range: &Range<u64>,
+) -> Result<(), NoMemory> {
+    let mut at = sector_bytes(range.start);
+    let end = sector_bytes(range.end);
+    while at < end {
+        let Some((from, bytes)) = cursor.next(end - at) else {
+            break;
+        };
+        guest.read(from, (page, at), bytes)?;
+        at += bytes;
+    }
+    Ok(())
 }
 
 /// Commands in order, linked through themselves.

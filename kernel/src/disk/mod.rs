@@ -9,6 +9,7 @@ pub mod cache;
 pub mod command;
 pub mod device;
 pub mod gpt;
+pub mod place;
 pub mod pool;
 pub mod private;
 pub mod request;
@@ -21,16 +22,18 @@ pub mod transfer;
 pub mod tree;
 pub mod virtual_disk;
 
-use crate::machine::shared::{GuestPages, PageRef, SharedMemory};
+use crate::address::MachinePage;
+use crate::machine::shared::{GuestPages, SharedMemory};
 use crate::machine::NoMemory;
-use cache::{Cache, Cached};
+use cache::Cache;
 use command::{Command, Commands, List, COMMANDS};
 use device::BlockDevice;
 use disco_abi::{
     CallError, DiskDone, DiskError, DiskMode, DiskOperation, DISK_COMMANDS_MAX, PAGE_SIZE, SECTOR,
 };
+use place::Place;
 use pool::{Supply, NONE};
-use private::{Place, PrivateNodes};
+use private::PrivateNodes;
 use transfer::Transfers;
 use tree::{Node, NODES};
 use virtual_disk::{Mount, VirtualDisk};
@@ -53,15 +56,9 @@ const fn sector_bytes(sectors: u64) -> usize {
 }
 
 /// Memory for the tables of the disks.
-pub trait Tables:
-    Supply<Node<Cached>, NODES> + Supply<Node<Place>, NODES> + Supply<Command, COMMANDS>
-{
-}
+pub trait Tables: Supply<Node<Place>, NODES> + Supply<Command, COMMANDS> {}
 
-impl<T> Tables for T where
-    T: Supply<Node<Cached>, NODES> + Supply<Node<Place>, NODES> + Supply<Command, COMMANDS>
-{
-}
+impl<T> Tables for T where T: Supply<Node<Place>, NODES> + Supply<Command, COMMANDS> {}
 
 /// What the disks work on.
 pub struct Edge<'a> {
@@ -92,6 +89,17 @@ impl From<NoMemory> for Refused {
     fn from(NoMemory: NoMemory) -> Self {
         Self::NoMemory
     }
+}
+
+/// What a page is used for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Use {
+    /// A block of the global disk cache.
+    Cache,
+    /// A virtual machine's private sectors.
+    Private,
+    /// A command or a transfer under way.
+    UnderWay,
 }
 
 /// The commands of a virtual machine.
@@ -231,6 +239,22 @@ impl Disks {
             disk.owner = Some(mount.vm);
         }
         Ok(())
+    }
+
+    /// A disk that is refused to `vm` since another virtual machine has it, and who; once each.
+    pub fn tell_refused(&mut self, vm: usize, number: u64) -> Option<(&'static str, usize)> {
+        let (index, disk) = self.mount(vm, number).ok()?;
+        let (name, owner) = (disk.name, disk.owner?);
+        let told = &mut self.mounts[index].refused_told;
+        (!core::mem::replace(told, true)).then_some((name, owner.into()))
+    }
+
+    /// A disk of which `vm` has as many private sectors as it may; once each.
+    pub fn tell_full(&mut self, vm: usize, number: u64) -> Option<&'static str> {
+        let (index, disk) = self.mount(vm, number).ok()?;
+        let name = disk.name;
+        let mount = &mut self.mounts[index];
+        (mount.full && !core::mem::replace(&mut mount.full_told, true)).then_some(name)
     }
 
     /// `DiskCommand`, of virtual machine `vm` with `memory` bytes; `bytes` is the monitor's copy of
@@ -377,6 +401,7 @@ impl Disks {
         for mount in self.mounts.iter_mut() {
             if usize::from(mount.vm) == vm {
                 mount.open = false;
+                (mount.full, mount.full_told, mount.refused_told) = (false, false, false);
                 if self.disks[usize::from(mount.disk)].mode == DiskMode::Cow {
                     mount.private.clear(edge.memory, &mut self.nodes);
                 }
@@ -399,13 +424,17 @@ impl Disks {
     }
 
     /// Tells `each` every use of a page that the disks have counted.
-    pub fn uses(&self, each: &mut dyn FnMut(crate::address::MachinePage)) {
-        self.cache.iter().for_each(|(_, page)| each(page));
-        self.transfers.pages().for_each(&mut *each);
+    pub fn uses(&self, each: &mut dyn FnMut(Use, MachinePage)) {
+        self.cache
+            .iter()
+            .for_each(|(_, page)| each(Use::Cache, page));
+        self.transfers
+            .pages()
+            .for_each(|page| each(Use::UnderWay, page));
         for mount in self.mounts.iter() {
             for place in mount.private.places(&self.nodes) {
                 if let Place::Page(page) = place {
-                    each(page.page());
+                    each(Use::Private, page.page());
                 }
             }
         }
@@ -414,7 +443,7 @@ impl Disks {
             let mut index = list.first();
             while index != NONE {
                 let pages = self.commands.get(index).pages();
-                pages.map(PageRef::page).for_each(&mut *each);
+                pages.for_each(|page| each(Use::UnderWay, page.page()));
                 index = List::behind(&self.commands, index);
             }
         }

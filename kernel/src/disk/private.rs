@@ -2,38 +2,14 @@
 //!
 //! All private sectors of a block lie in one page, or in one block of the log, each at its place.
 
+use super::place::{Counted, Place};
 use super::pool::Supply;
 use super::tree::{Node, Nodes, Tree, Uses, NODES};
 use super::{sector_bytes, sectors_of, BLOCK};
 use crate::machine::shared::{PageRef, SharedMemory};
 
-/// Where private sectors of a block are.
-pub enum Place {
-    /// In this page, each at its place.
-    Page(PageRef),
-    /// In this block of the log's partition.
-    Log(u32),
-}
-
 /// Memory for trees of private sectors.
 pub type PrivateNodes = Nodes<Place>;
-
-struct Counted<'a>(&'a dyn SharedMemory);
-
-impl Uses<Place> for Counted<'_> {
-    fn again(&mut self, value: &Place) -> Place {
-        match value {
-            Place::Page(page) => Place::Page(self.0.share(page)),
-            Place::Log(block) => Place::Log(*block),
-        }
-    }
-
-    fn release(&mut self, value: Place) {
-        if let Place::Page(page) = value {
-            self.0.release(page);
-        }
-    }
-}
 
 /// The private sectors of one virtual machine on one disk.
 pub struct Private {

@@ -3,7 +3,8 @@
 use super::cache::{Cache, Lookup};
 use super::command::{Command, Phase};
 use super::device::{BlockDevice, Transfer, PIECES_MAX};
-use super::private::{copy_sectors, Place, PrivateNodes};
+use super::place::Place;
+use super::private::{copy_sectors, PrivateNodes};
 use super::transfer::{Purpose, Transfers};
 use super::virtual_disk::{Mount, VirtualDisk};
 use super::{Disks, Edge, BLOCK};

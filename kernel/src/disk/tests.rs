@@ -3,7 +3,8 @@
 use super::pool::simulation::SimulatedSupply;
 use super::simulation::{Random, SimulatedDevice};
 use super::*;
-use crate::address::{GuestPage, GuestPhysical, MachinePage};
+use crate::address::{GuestPage, GuestPhysical};
+use crate::machine::shared::PageRef;
 use crate::machine::simulation::{SimulatedGuest, SimulatedMemory};
 use disco_abi::Segment;
 use proptest::prelude::*;
@@ -129,7 +130,7 @@ impl World {
     fn audit(&self) {
         let mut users: BTreeMap<MachinePage, u32> = BTreeMap::new();
         let mut count = |page| *users.entry(page).or_default() += 1;
-        self.disks.uses(&mut count);
+        self.disks.uses(&mut |_, page| count(page));
         for guest in &self.guests {
             let pages = (0..GUEST_PAGES as u64).filter_map(|at| guest.machine_page(GuestPage(at)));
             pages.for_each(&mut count);

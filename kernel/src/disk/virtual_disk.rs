@@ -45,6 +45,10 @@ pub struct Mount {
     pub open: bool,
     /// A write was refused since the private sectors have reached their quota.
     pub full: bool,
+    /// That was told; that the disk was refused was told.
+    pub full_told: bool,
+    /// See `full_told`.
+    pub refused_told: bool,
     /// What it has written for itself.
     pub private: Private,
 }
@@ -58,6 +62,8 @@ impl Mount {
             fault: false,
             open: false,
             full: false,
+            full_told: false,
+            refused_told: false,
             private: Private::NONE,
         }
     }

@@ -81,6 +81,14 @@ impl GuestRange {
         Ok(())
     }
 
+    /// Its first bytes.
+    pub(super) fn shortened(self, length: usize) -> Self {
+        Self {
+            length: self.length.min(length),
+            ..self
+        }
+    }
+
     /// Makes sure that it can be written to.
     pub(super) fn prepare(self, mut memory: GuestMemory) -> Result<(), CallError> {
         self.parts(|address, _| memory.own(address.page()).map(|_| ()))
@@ -193,9 +201,10 @@ impl Cpu {
             Call::CpuState => self.cpu_state(vm, first),
             Call::IpiSend => self.ipi_send(vm, first, second),
             Call::IpiTake => Ok(self.ipi_take(resident)),
-            Call::DiskInfo | Call::DiskOpen | Call::DiskCommand | Call::DiskTake => {
-                Err(CallError::NoDevice)
-            }
+            Call::DiskInfo => self.disk_info(resident, first, second),
+            Call::DiskOpen => self.disk_open(resident, first),
+            Call::DiskCommand => self.disk_command(resident, [first, second, third]),
+            Call::DiskTake => self.disk_take(resident, first, second),
             Call::NetInfo => self.net_info(resident, first),
             Call::NetPeer => self.net_peer(resident, first, second),
             Call::NetSend => self.net_send(resident, first, second),

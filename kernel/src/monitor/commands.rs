@@ -56,6 +56,7 @@ impl Cpu {
             Command::MemPage(address, format) => self.mem_page(address, format),
             Command::Cpus(format) => self.cpus(format),
             Command::Mem(format) => self.mem(format),
+            Command::Disk(format) => self.disk(format),
             Command::Net(format) => self.net(format),
             Command::Devices(format) => self.devices(format),
             Command::Stats(format) => self.stats(format),

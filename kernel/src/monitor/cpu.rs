@@ -19,7 +19,7 @@ use crate::vm::trap::Outcome;
 use core::fmt::Write;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use disco_abi::{LINE_CONSOLE, LINE_IPI, LINE_NET};
+use disco_abi::{LINE_CONSOLE, LINE_DISK, LINE_IPI, LINE_NET};
 use disco_arch::board::{interrupts, XKPHYS_CACHED};
 use disco_arch::cp0::{self, Cause, Status};
 use disco_arch::cpu;
@@ -42,6 +42,8 @@ pub const POSTED_INPUT: u64 = 1 << LINE_CONSOLE;
 pub const POSTED_IPI: u64 = 1 << LINE_IPI;
 /// Posted bit: messages of the subnet wait, or do no more.
 pub const POSTED_NET: u64 = 1 << LINE_NET;
+/// Posted bit: commands of disks have ended, or were all taken.
+pub const POSTED_DISK: u64 = 1 << LINE_DISK;
 
 /// What a CPU lets the others read, and where they ask it for things.
 #[derive(Debug)]
@@ -400,6 +402,11 @@ impl Cpu {
         if posted & POSTED_IPI != 0 {
             let messages = resident.shared.messages.load(Ordering::Acquire);
             resident.vcpu.set_line(LINE_IPI, messages != 0);
+        }
+        if posted & POSTED_DISK != 0 {
+            let vm = resident.vm.slot.id.0.into();
+            let waits = self.monitor.disks.lock().has_ended(vm);
+            resident.vcpu.set_line(LINE_DISK, waits);
         }
         if posted & POSTED_NET != 0 {
             let waits = self.monitor.subnet.lock().is_waiting(resident.vm.slot.id);

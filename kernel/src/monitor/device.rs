@@ -199,11 +199,6 @@ impl Monitor {
         self.console_changed();
     }
 
-    /// Transfers of the real disk may have ended.
-    fn disk_ready(&self) {
-        // Nobody begins any.
-    }
-
     /// Frames may have come.
     fn card_ready(&'static self) {
         let Some(card) = self.devices.card else {

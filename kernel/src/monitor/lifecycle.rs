@@ -150,6 +150,7 @@ impl Monitor {
         if let Some(vm) = resident {
             self.clear_away(vm);
         }
+        self.disk_vm_ended(slot);
         *state = VmState::Stopped { reason, message };
         drop(state);
         let number = usize::from(slot.id.0);

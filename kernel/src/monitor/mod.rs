@@ -10,6 +10,7 @@ pub mod commands;
 pub mod console;
 pub mod cpu;
 pub mod device;
+pub mod disk;
 pub mod lifecycle;
 pub mod load;
 pub mod memory;
@@ -26,6 +27,7 @@ pub mod users;
 use crate::address::MachinePage;
 use crate::clock::nanoseconds;
 use crate::console::{GuestConsole, Mux};
+use crate::disk::Disks;
 use crate::events::Event;
 use crate::machine::layout::{MachineLayout, Range, FREE_MAX};
 use crate::machine::{bitmap_words, Entry, Machine, Node, NodeId, PageRange, VmId};
@@ -79,6 +81,9 @@ pub struct Monitor {
     pub slots: &'static [VmSlot],
     /// What each CPU tells the others.
     pub cpus: [Option<&'static CpuShared>; CPUS_MAX],
+    /// The virtual disks. Taken after the console, and before a real device and a virtual machine's
+    /// backing.
+    pub disks: &'static Mutex<Disks>,
     /// The virtual subnet. Taken after a virtual machine's backing, and before a real device.
     pub subnet: Mutex<Subnet<'static>>,
     /// The real disk and network card.
@@ -131,6 +136,7 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
     let subnet = net::make_subnet(slots, &mut carver);
     let devices = device::Devices::find(&mut carver);
     let partitions = Partitions::find(&handover.description, &devices, &mut carver);
+    let disks = disk::make_disks(&handover.description, &partitions, &mut carver);
     let ticks = u64::from(cp0::count());
     let seconds = rtc::unix_seconds();
     let monitor = Monitor {
@@ -148,6 +154,7 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
         devices,
         partitions,
         short: AtomicVcpuSet::new(),
+        disks,
         console: &CONSOLE,
         events: Mutex::new(Uart::com2()),
         epoch_ns: seconds
@@ -286,7 +293,7 @@ impl Carver {
     }
 
     /// Moves what `values` gives into the memory of node 0, for ever.
-    fn collect<T>(&mut self, values: impl ExactSizeIterator<Item = T>) -> &'static [T] {
+    fn collect<T>(&mut self, values: impl ExactSizeIterator<Item = T>) -> &'static mut [T] {
         let count = values.len();
         let place = self.take::<T>(0, count);
         let mut written = 0;
@@ -296,7 +303,7 @@ impl Carver {
             written += 1;
         }
         // SAFETY: so many were written.
-        unsafe { slice::from_raw_parts(place, written) }
+        unsafe { slice::from_raw_parts_mut(place, written) }
     }
 
     /// Hands what is left to the allocator, and tells the memmap of the payload.

@@ -9,6 +9,7 @@ use crate::address::{GuestPage, GuestPhysical, MachineAddress, MachinePage};
 use crate::console::command::Format;
 use crate::console::memory_report::{KindRow, PageRow, VmMemoryRow};
 use crate::console::report::Row;
+use crate::disk::{Disks, Use};
 use crate::machine::{Audit, Owner, Usage};
 use crate::net::switch::Subnet;
 use crate::vm::pmap::Backing;
@@ -27,6 +28,8 @@ enum User {
     Message,
     /// The payload, for ever.
     Payload,
+    /// The virtual disks.
+    Disk(Use),
     /// A virtual machine, as its guest-physical memory.
     Guest(&'static VmSlot, GuestPage),
 }
@@ -37,13 +40,19 @@ impl User {
         match self {
             Self::Message => "message",
             Self::Payload => "payload",
+            Self::Disk(Use::Cache) => "disk cache",
+            Self::Disk(Use::Private) => "private sectors",
+            Self::Disk(Use::UnderWay) => "disk command",
             Self::Guest(..) => "guest memory",
         }
     }
 }
 
 /// Kinds of shared memory in `mem`. A page of several kinds counts for the first.
-const KINDS: [&str; 3] = [
+const KINDS: [&str; 6] = [
+    "shared: disk cache",
+    "shared: private sectors",
+    "shared: disk commands",
     "shared: messages",
     "shared: kernels and ramdisks",
     "shared: among guests",
@@ -53,6 +62,7 @@ const KINDS: [&str; 3] = [
 /// their order, and all backings, by number.
 struct Held {
     subnet: MutexGuard<'static, Subnet<'static>>,
+    disks: MutexGuard<'static, Disks>,
     _backings: [Option<MutexGuard<'static, ()>>; VMS_MAX],
     residents: [Option<&'static ResidentVm>; VMS_MAX],
     // Last: they keep the virtual machines where they are.
@@ -70,11 +80,13 @@ impl Monitor {
             // this reference in `Held`.
             residents[number] = unsafe { slot.resident().as_ref() };
         }
+        let disks = self.disks.lock();
         let backings =
             residents.map(|vm: Option<&'static ResidentVm>| vm.map(|vm| vm.backing.lock()));
         let subnet = self.subnet.lock();
         Held {
             subnet,
+            disks,
             _backings: backings,
             residents,
             _states: states,
@@ -84,6 +96,8 @@ impl Monitor {
     /// Calls `each` with every reference to a shared page. Whoever holds such references in a place of
     /// its own adds it here and to [`Held`].
     fn each_user(&self, held: &Held, mut each: impl FnMut(User, MachinePage)) {
+        held.disks
+            .uses(&mut |kind, page| each(User::Disk(kind), page));
         for page in held.subnet.pages() {
             each(User::Message, page.page());
         }
@@ -123,9 +137,12 @@ impl Monitor {
         self.each_user(&held, |user, page| {
             if self.machine.audit_user(page) == 0 {
                 pages[match user {
-                    User::Message => 0,
-                    User::Payload => 1,
-                    User::Guest(..) => 2,
+                    User::Disk(Use::Cache) => 0,
+                    User::Disk(Use::Private) => 1,
+                    User::Disk(Use::UnderWay) => 2,
+                    User::Message => 3,
+                    User::Payload => 4,
+                    User::Guest(..) => 5,
                 }] += 1;
             }
         });
@@ -251,7 +268,7 @@ impl Cpu {
             for user in users.iter().flatten() {
                 let guest = match user {
                     User::Guest(slot, page) => Some((slot.name, page.address().0)),
-                    User::Message | User::Payload => None,
+                    User::Message | User::Payload | User::Disk(_) => None,
                 };
                 let user = Some(user.word());
                 let row = PageRow { user, guest, ..row };

@@ -1,0 +1,336 @@
+//! Virtual disks on the board: their calls, their interrupt, their command.
+
+use super::calls::{Done, GuestRange};
+use super::cpu::{Cpu, POSTED_DISK};
+use super::memory::SharedPages;
+use super::partition::Partitions;
+use super::real::RealMemory;
+use super::resident::Resident;
+use super::slot::VmSlot;
+use super::{Carver, Monitor, CONSOLE};
+use crate::console::command::Format;
+use crate::console::disk_report::DiskRow;
+use crate::console::report::Row;
+use crate::disk::pool::Supply;
+use crate::disk::request::REQUEST_BYTES_MAX;
+use crate::disk::virtual_disk::{Mount, VirtualDisk};
+use crate::disk::{Disks, Edge, Queue, Refused, BLOCK};
+use crate::events::Event;
+use crate::machine::{NodeId, RunSize};
+use disco_abi::{CallError, DiskInfo, DiskMode, DISK_COMMANDS_MAX, LINE_DISK, NAME_MAX, PAGE_SIZE};
+use disco_arch::board::XKPHYS_CACHED;
+use disco_flash::{text, DescriptionView};
+use spin::Mutex;
+
+/// Bytes of a `DiskDone`.
+const DONE_BYTES: usize = 16;
+// Too large to pass over a stack.
+static DISKS: Mutex<Disks> = Mutex::new(Disks::new());
+
+/// The virtual disks of the description, on CPU 0 while no other runs. One whose partition cannot be
+/// used is there, and cannot be had.
+#[link_section = ".init.text"]
+#[inline(never)]
+pub(super) fn make_disks(
+    description: &DescriptionView<'static>,
+    partitions: &Partitions,
+    carver: &mut Carver,
+) -> &'static Mutex<Disks> {
+    let disks = description.disks.iter().enumerate().map(|(number, disk)| {
+        let name = text(&disk.name);
+        let found = partitions.disk(number);
+        let aligned = found.filter(|extent| extent.first % BLOCK == 0);
+        if found.is_some() && aligned.is_none() {
+            CONSOLE.lock().notice(format_args!(
+                "disk {name} cannot be used: its partition does not begin at a multiple of 16 KiB"
+            ));
+        }
+        VirtualDisk {
+            name,
+            mode: DiskMode::from_number(disk.mode.get().into()).unwrap_or(DiskMode::ReadOnly),
+            first: aligned.map_or(0, |extent| extent.first / BLOCK),
+            sectors: aligned.map_or(0, |extent| extent.sectors),
+            private_max: disk.private.get() / PAGE_SIZE,
+            owner: None,
+            fault: aligned.is_none(),
+            reads: 0,
+            misses: 0,
+        }
+    });
+    let disks = carver.collect(disks);
+    let mounts = description.mounts.iter();
+    let mounts = carver
+        .collect(mounts.map(|mount| Mount::new(mount.vm.get() as u16, mount.disk.get() as u16)));
+    let queues = carver.collect(description.vms.iter().map(|_| Queue::EMPTY));
+    let memory = description.machine.memory.get() / PAGE_SIZE;
+    DISKS.lock().set_up(disks, mounts, queues, memory as usize);
+    &DISKS
+}
+
+/// Pages for the tables of the disks: the monitor's for ever.
+struct TablePages(&'static Monitor);
+
+impl<T: Default + 'static, const N: usize> Supply<T, N> for TablePages {
+    fn more(&self) -> Option<&'static mut [T; N]> {
+        const { assert!(size_of::<[T; N]>() <= PAGE_SIZE as usize) };
+        let machine = &self.0.machine;
+        let page = machine.allocate_spare(NodeId(0), RunSize::ONE).ok()?;
+        let page = machine.give_to_monitor(page.zero(&RealMemory));
+        let place = (XKPHYS_CACHED | page.first.address().0) as *mut T;
+        for number in 0..N {
+            // SAFETY: a page of the monitor's that nobody else knows, as large as that.
+            unsafe { place.add(number).write(T::default()) };
+        }
+        // SAFETY: all were written just now.
+        Some(unsafe { &mut *place.cast() })
+    }
+}
+
+impl Monitor {
+    /// Works on the disks, near `node`; nothing without a real disk. Who waits for a command that
+    /// has ended is told.
+    fn with_disks<R>(
+        &'static self,
+        node: NodeId,
+        work: impl FnOnce(&mut Disks, &mut Edge<'_>) -> R,
+    ) -> Option<R> {
+        let disk = self.devices.disk?;
+        let memory = SharedPages {
+            monitor: self,
+            node,
+        };
+        let mut disks = self.disks.lock();
+        let mut driver = disk.driver.lock();
+        let mut edge = Edge {
+            memory: &memory,
+            tables: &TablePages(self),
+            device: &mut *driver,
+        };
+        let result = work(&mut disks, &mut edge);
+        let woken = disks.woken();
+        drop(driver);
+        drop(disks);
+        for slot in self.slots {
+            if woken & 1 << slot.id.0 != 0 {
+                self.post(slot.vcpu(0), POSTED_DISK);
+            }
+        }
+        Some(result)
+    }
+
+    /// Transfers of the real disk may have ended, says its interrupt.
+    pub(super) fn disk_ready(&'static self) {
+        let node = self.devices.disk.map(|_| NodeId(0));
+        let _ = node.and_then(|node| self.with_disks(node, |disks, edge| disks.completed(edge)));
+    }
+
+    /// A virtual machine has ended.
+    pub(super) fn disk_vm_ended(&'static self, slot: &VmSlot) {
+        let vm = slot.id.0.into();
+        let _ = self.with_disks(NodeId(0), |disks, edge| disks.vm_ended(edge, vm));
+    }
+}
+
+impl Cpu {
+    /// The call `DiskInfo`.
+    pub(super) fn disk_info(
+        &self,
+        resident: &mut Resident,
+        number: u64,
+        address: u64,
+    ) -> Result<Done, CallError> {
+        const BYTES: usize = size_of::<DiskInfo>();
+        let range = GuestRange::check(&resident.vm.pmap, address, BYTES as u64, BYTES)?;
+        let mut answer = [0; BYTES];
+        {
+            let disks = self.monitor.disks.lock();
+            let (_, disk) = disks.mount(resident.vm.slot.id.0.into(), number)?;
+            let (numbers, name) = answer.split_at_mut(BYTES - (NAME_MAX + 1));
+            let fields = [disk.sectors, disk.mode as u64].map(u64::to_be_bytes);
+            numbers.copy_from_slice(fields.as_flattened());
+            for (to, from) in name.iter_mut().zip(disk.name.bytes()) {
+                *to = from;
+            }
+        }
+        range.write(self.guest_memory(resident), &answer)?;
+        Ok(Done::Value(0))
+    }
+
+    /// The call `DiskOpen`.
+    pub(super) fn disk_open(
+        &mut self,
+        resident: &Resident,
+        number: u64,
+    ) -> Result<Done, CallError> {
+        let slot = resident.vm.slot;
+        let mut disks = self.monitor.disks.lock();
+        let opened = disks.open(slot.id.0.into(), number);
+        let refused = match opened {
+            Err(CallError::InUse) => disks.tell_refused(slot.id.0.into(), number),
+            _ => None,
+        };
+        drop(disks);
+        if let Some((disk, owner)) = refused {
+            let owner = self.monitor.slots.get(owner).map_or("", |slot| slot.name);
+            let now = self.now();
+            let event = Event::DiskRefused { disk, owner };
+            self.monitor.event(event, now, Some(slot));
+            self.monitor.console.lock().notice(format_args!(
+                "{}: disk {disk} is exclusive, and {owner} has it until it ends",
+                slot.name
+            ));
+        }
+        opened.map(|()| Done::Value(0))
+    }
+
+    /// The call `DiskCommand`.
+    pub(super) fn disk_command(
+        &mut self,
+        resident: &mut Resident,
+        [number, address, bytes]: [u64; 3],
+    ) -> Result<Done, CallError> {
+        let vm = resident.vm;
+        if bytes > REQUEST_BYTES_MAX as u64 {
+            return Err(CallError::BadArgument);
+        }
+        let range = GuestRange::check(&vm.pmap, address, bytes, REQUEST_BYTES_MAX)?;
+        let mut request = [0; REQUEST_BYTES_MAX];
+        // Once: what a sibling does to it afterwards concerns nobody.
+        range.read(self.guest_memory(resident), &mut request)?;
+        let request = &request[..bytes as usize];
+        let (id, memory) = (vm.slot.id.0.into(), vm.pmap.pages() * PAGE_SIZE);
+        let mut full = None;
+        let node = self.shared.node;
+        let done = self.monitor.with_disks(node, |disks, edge| {
+            let mut guest = self.guest_memory(resident);
+            let done = disks.command(edge, (id, memory, &mut guest), number, request);
+            full = disks.tell_full(id, number);
+            done
+        });
+        if let Some(disk) = full {
+            let now = self.now();
+            self.monitor
+                .event(Event::DiskFull { disk }, now, Some(vm.slot));
+            self.monitor.console.lock().notice(format_args!(
+                "{}: its private sectors of disk {disk} have reached their quota; further ones fail",
+                vm.slot.name
+            ));
+        }
+        match done.ok_or(CallError::NoDevice)? {
+            Ok(ended) => Ok(Done::Value(ended.into())),
+            Err(Refused::Call(error)) => Err(error),
+            Err(Refused::NoMemory) => Err(CallError::BadAddress),
+        }
+    }
+
+    /// The call `DiskTake`.
+    pub(super) fn disk_take(
+        &mut self,
+        resident: &mut Resident,
+        address: u64,
+        room: u64,
+    ) -> Result<Done, CallError> {
+        let vm = resident.vm;
+        let room = room.min(DISK_COMMANDS_MAX as u64) as usize;
+        let length = room * DONE_BYTES;
+        let range = GuestRange::check(&vm.pmap, address, length as u64, length)?;
+        // Before anything is taken that could not be told.
+        range.prepare(self.guest_memory(resident))?;
+        let mut answer = [0; DISK_COMMANDS_MAX * DONE_BYTES];
+        let id = vm.slot.id.0.into();
+        let node = self.shared.node;
+        let taken = self.monitor.with_disks(node, |disks, edge| {
+            let mut guest = self.guest_memory(resident);
+            let guest = (id, &mut guest as _);
+            let count = disks.take(edge, guest, room, |number, done| {
+                let words = [done.tag, done.status].map(u64::to_be_bytes);
+                answer[number * DONE_BYTES..][..DONE_BYTES].copy_from_slice(words.as_flattened());
+            })?;
+            Ok((count, disks.has_ended(id)))
+        });
+        let (count, more) = match taken {
+            Some(Ok(taken)) => taken,
+            Some(Err(crate::machine::NoMemory)) => return Err(CallError::BadAddress),
+            None => return Err(CallError::NoDevice),
+        };
+        range
+            .shortened(count * DONE_BYTES)
+            .write(self.guest_memory(resident), &answer)?;
+        let first = vm.slot.vcpu(0);
+        if resident.id == first {
+            resident.vcpu.set_line(LINE_DISK, more);
+        } else if !more {
+            self.monitor.post(first, POSTED_DISK);
+        }
+        Ok(Done::Value(count as u64))
+    }
+
+    /// The command `disk`.
+    pub(super) fn disk(&mut self, format: Format) {
+        let monitor = self.monitor;
+        self.answer(&mut |out| DiskRow::write_head(out, format));
+        let count = monitor.description.disks.len();
+        for number in 0..count {
+            let users = monitor.description.mounts.iter().enumerate();
+            let users = users.filter(|(_, mount)| mount.disk.get() as usize == number);
+            for mount in users.map(|(index, _)| Some(index)).chain([None]) {
+                let row = disk_row(monitor, number, mount);
+                if let Some(row) = row {
+                    self.answer(&mut |out| row.write_row(out, format));
+                }
+            }
+        }
+    }
+}
+
+/// What `disk` says of a disk, or of one virtual machine's share of it.
+fn disk_row(monitor: &Monitor, number: usize, mount: Option<usize>) -> Option<DiskRow<'static>> {
+    let disks = monitor.disks.lock();
+    let disk = disks.disks().get(number)?;
+    let mounts = disks.mounts();
+    let open = |mount: &Mount| match (mount.fault || disk.fault, mount.open) {
+        (true, _) => "damaged",
+        (false, true) => "open",
+        (false, false) => "closed",
+    };
+    let private = |mount: &Mount| disks.private_sectors(mount);
+    let mine = mounts.iter().filter(|one| usize::from(one.disk) == number);
+    let mount = mount.and_then(|index| mounts.get(index));
+    let cached = disks.cache().iter();
+    Some(DiskRow {
+        disk: disk.name,
+        vm: mount.map(|mount| {
+            let slot = monitor.slots.get(usize::from(mount.vm));
+            slot.map_or("", |slot| slot.name)
+        }),
+        mode: mode_word(disk.mode),
+        state: match mount {
+            Some(mount) => open(mount),
+            None if disk.fault => "damaged",
+            None => "ready",
+        },
+        sectors: disk.sectors,
+        cached: match mount {
+            Some(_) => None,
+            None => Some(cached.filter(|&(block, _)| disk.contains(block)).count() as u64),
+        },
+        hits: match mount {
+            Some(_) => None,
+            None => Some((disk.reads.saturating_sub(disk.misses) * 100) / disk.reads.max(1)),
+        },
+        private: match mount {
+            Some(mount) => private(mount),
+            None => mine.map(private).sum(),
+        },
+    })
+}
+
+const fn mode_word(mode: DiskMode) -> &'static str {
+    match mode {
+        DiskMode::Cow => "cow",
+        DiskMode::CowPersistent => "cow-persistent",
+        DiskMode::Exclusive => "exclusive",
+        DiskMode::Shared => "shared",
+        DiskMode::ReadOnly => "read-only",
+    }
+}
