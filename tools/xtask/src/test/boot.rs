@@ -15,8 +15,8 @@ use crate::run::session::Session;
 use anyhow::{bail, ensure, Context, Result};
 use regex::Regex;
 use std::fs::{self, File};
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -66,6 +66,9 @@ fn run_machine(test: &Test, monitor: Option<&Image>) -> Result<()> {
     let disk = Layout::of(&machine)?
         .map(|layout| DiskFile::provide(&layout, &disk::path_beside(&flash), Keep::Discard))
         .transpose()?;
+    if let Some(disk) = &disk {
+        damage_file(disk.path(), &test.damage_disk).context("damage_disk")?;
+    }
     let mut board = Board::of_image(&flash, file(test, "events.log"), test.qemu.clone())?;
     let targets = test.forward.iter();
     let forwards = targets.map(|target| http::forward(target));
@@ -107,6 +110,23 @@ fn damage(bytes: &mut [u8], offsets: &[usize]) -> Result<()> {
             .get_mut(offset)
             .with_context(|| format!("there is no byte {offset:#x} of {length:#x}"))?;
         *byte = !*byte;
+    }
+    Ok(())
+}
+
+fn damage_file(path: &Path, offsets: &[i64]) -> Result<()> {
+    let mut file = File::options().read(true).write(true).open(path)?;
+    for &offset in offsets {
+        let place = match u64::try_from(offset) {
+            Ok(offset) => SeekFrom::Start(offset),
+            Err(_) => SeekFrom::End(offset),
+        };
+        let place = file.seek(place)?;
+        let mut byte = [0];
+        file.read_exact(&mut byte)
+            .with_context(|| format!("there is no byte {offset:#x}"))?;
+        file.seek(SeekFrom::Start(place))?;
+        file.write_all(&[!byte[0]])?;
     }
     Ok(())
 }

@@ -65,6 +65,9 @@ pub struct Test {
     /// Bytes of the payload that are inverted before the start.
     #[serde(default)]
     pub damage_payload: Vec<usize>,
+    /// Bytes of the real disk that are inverted before the start; negative ones count from its end.
+    #[serde(default)]
+    pub damage_disk: Vec<i64>,
     /// Seconds that the whole test may take.
     #[serde(default = "default_timeout")]
     pub timeout: u64,
