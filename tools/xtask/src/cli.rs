@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::run::network::Forward;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Builds, runs and tests Disco, a virtual machine monitor on QEMU's Malta board.
@@ -35,8 +35,8 @@ pub enum Action {
     /// Run the tests: host tests, then boot tests under QEMU.
     #[command(after_help = TEST_EXAMPLES)]
     Test(TestArgs),
-    /// Run the same Linux natively and as a guest, and compare.
-    #[command(after_help = "Example:\n  cargo xtask bench --json bench.json")]
+    /// Run the same Linux natively and as a guest, and compare; or see what sharing saves.
+    #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
     /// Run small programs natively and as a guest, and compare what they saw.
     #[command(after_help = CONFORMANCE_EXAMPLES)]
@@ -93,6 +93,11 @@ Examples:
   cargo xtask fuzz cpu --seed 7 --minutes 60
   cargo xtask fuzz cpu --seed 7 --program 1234
   cargo xtask fuzz cpu --self-test";
+
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench --json bench.json
+  cargo xtask bench sharing";
 
 const POWER_CUT_EXAMPLES: &str = "\
 A Linux guest appends records with fsync to files on an exclusive and on a cow-persistent disk. At a random
@@ -244,9 +249,19 @@ pub struct PowerCutArgs {
     pub self_test: bool,
 }
 
+/// Benchmarks that have names.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Benchmark {
+    /// Memory of 1, 2, 4 and 8 virtual machines that read the same disks.
+    Sharing,
+}
+
 /// Arguments of `bench`.
 #[derive(Args)]
 pub struct BenchArgs {
+    /// Another benchmark than the one against the board.
+    #[arg(value_name = "WHAT")]
+    pub what: Option<Benchmark>,
     /// Keep the figures in this file.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

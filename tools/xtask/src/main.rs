@@ -58,7 +58,7 @@ fn act(action: Action, installer: &Installer) -> Result<ExitCode> {
             };
             return test::run(&selection, args.list, installer);
         }
-        Action::Bench(args) => bench::run(args.json.as_deref(), installer)?,
+        Action::Bench(args) => return bench::run(&args, installer),
         Action::Conformance(args) => return conformance::run(&args.filter, installer),
         Action::Fuzz(cli::FuzzAction::Cpu(args)) => return fuzz::cpu(&args, installer),
         Action::Soak(cli::SoakAction::PowerCut(args)) => return soak::power_cut(&args, installer),

@@ -3,13 +3,17 @@
 //! gives the same figures.
 
 mod report;
+mod sharing;
 mod sides;
 
 use crate::build::{linux, monitor};
+use crate::cli::{BenchArgs, Benchmark};
+use crate::setup::toolchain::Toolchain;
 use crate::setup::{Installer, Need};
 use anyhow::Result;
 use report::Report;
 use std::path::Path;
+use std::process::ExitCode;
 use std::thread;
 
 /// Phases that the guest's `bench` command knows, with what they do and the ratio we want.
@@ -45,13 +49,25 @@ struct Phase {
     goal: Option<f64>,
 }
 
-/// Measures both sides and prints them; `json` keeps the figures.
-pub fn run(json: Option<&Path>, installer: &Installer) -> Result<()> {
+/// Runs a benchmark: the one against the board if none is named.
+pub fn run(args: &BenchArgs, installer: &Installer) -> Result<ExitCode> {
     let mut needs = vec![Need::Emulator];
     needs.extend(Need::MONITOR);
     needs.extend(Need::LINUX);
     let toolchain = installer.provide(&needs)?;
-    let image = monitor::Image::build(&toolchain)?;
+    let json = args.json.as_deref();
+    match args.what {
+        None => board(json, &toolchain).map(|()| ExitCode::SUCCESS),
+        Some(Benchmark::Sharing) => sharing::run(json, &toolchain).map(|met| match met {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        }),
+    }
+}
+
+/// Measures both sides and prints them; `json` keeps the figures.
+fn board(json: Option<&Path>, toolchain: &Toolchain) -> Result<()> {
+    let image = monitor::Image::build(toolchain)?;
     linux::build_guest()?;
     linux::build_native()?;
     // Counted instructions do not depend on what else the host does.
