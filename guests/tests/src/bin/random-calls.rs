@@ -5,7 +5,7 @@
 #![no_main]
 
 use core::sync::atomic::{AtomicU64, Ordering};
-use disco_test_guests::abi::{BootInfo, Call, SHOOTDOWN_ALL};
+use disco_test_guests::abi::{BootInfo, Call, PAGE_SIZE, SHOOTDOWN_ALL};
 use disco_test_guests::calls::raw;
 use disco_test_guests::option;
 use disco_test_guests::place::base;
@@ -108,6 +108,23 @@ fn step(random: &mut Random, vcpus: u64) {
         // Memory that nobody needs.
         Call::ConsoleRead => {
             raw(call as u64, [unneeded(random), number(random), 0, 0]);
+        }
+        Call::Remap | Call::PageFree | Call::PageZero => {
+            // Mostly whole pages; the second address is a number of bytes for the last two.
+            let pages = |random: &mut Random| {
+                let place = (8 << 20) + random.next() % (8 << 20);
+                place & !(PAGE_SIZE - 1) | u64::from(random.next().is_multiple_of(16))
+            };
+            let bytes = match random.next() % 8 {
+                0 => number(random),
+                _ => (random.next() % 20) * PAGE_SIZE,
+            };
+            let first = pages(random);
+            let arguments = match call {
+                Call::Remap => [first, pages(random), bytes, 0],
+                _ => [first, bytes, 0, 0],
+            };
+            raw(call as u64, arguments);
         }
         Call::Shutdown => {
             raw(
