@@ -29,6 +29,8 @@
 #define TAKEN_AT_ONCE	16
 /* What the monitor shares, maps and caches. */
 #define MONITOR_BLOCK	PAGE_SIZE
+/* A command costs more than its pages. Linux reads ahead twice as much as this: one command. */
+#define OPTIMAL_BYTES	(DISCO_DISK_BYTES_MAX / 2)
 
 /* As the monitor has them: guests/abi/src/disk.rs. */
 struct disk_info {
@@ -189,7 +191,7 @@ static struct gendisk * __init new_disk(void *number)
 	queue = disk->queue;
 	blk_queue_logical_block_size(queue, DISCO_SECTOR);
 	blk_queue_physical_block_size(queue, MONITOR_BLOCK);
-	blk_queue_io_opt(queue, MONITOR_BLOCK);
+	blk_queue_io_opt(queue, OPTIMAL_BYTES);
 	blk_queue_max_hw_sectors(queue, DISCO_DISK_BYTES_MAX / DISCO_SECTOR);
 	blk_queue_max_segments(queue, DISCO_DISK_SEGMENTS_MAX);
 	blk_queue_max_segment_size(queue, DISCO_DISK_BYTES_MAX);
@@ -204,7 +206,7 @@ static struct gendisk * __init new_disk(void *number)
 	struct queue_limits limits = {
 		.logical_block_size = DISCO_SECTOR,
 		.physical_block_size = MONITOR_BLOCK,
-		.io_opt = MONITOR_BLOCK,
+		.io_opt = OPTIMAL_BYTES,
 		.max_hw_sectors = DISCO_DISK_BYTES_MAX / DISCO_SECTOR,
 		.max_segments = DISCO_DISK_SEGMENTS_MAX,
 		.max_segment_size = DISCO_DISK_BYTES_MAX,

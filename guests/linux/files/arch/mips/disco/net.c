@@ -213,16 +213,21 @@ static struct sk_buff *take(unsigned int number)
 	return skb;
 }
 
-/* Whether the frame has a header, and its checksum, if one is still to be computed, is within. */
+/*
+ * Whether the frame has a header, and the checksum that may still have to be computed is within it. Both are
+ * brought to the beginning: where a whole page was mapped first, nothing is there.
+ */
 static bool check(struct sk_buff *skb, u64 checksum)
 {
-	if (!pskb_may_pull(skb, ETH_HLEN))
+	bool partial = checksum && checksum != NONE;
+	u64 start = (u32)checksum, place = checksum >> 32;
+
+	if (!pskb_may_pull(skb, partial ? max(place + sizeof(__sum16), (u64)ETH_HLEN) : ETH_HLEN))
 		return false;
-	if (checksum == NONE)
+	if (partial)
+		return skb_partial_csum_set(skb, start, place - start);
+	if (checksum)
 		skb->ip_summed = CHECKSUM_UNNECESSARY;
-	else if (checksum)
-		return skb_partial_csum_set(skb, checksum & 0xffff,
-					    (checksum >> 32) - (checksum & 0xffff));
 	return true;
 }
 
