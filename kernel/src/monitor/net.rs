@@ -238,8 +238,8 @@ impl Cpu {
             }
             message.release(&shared);
             if placed.is_err() {
-                // There is no memory for the guest's own page, and the message is lost.
-                return (filled, Some(Refused::Address));
+                monitor.subnet.lock().lost(vm.slot.id);
+                break;
             }
             filled += 1;
         }

@@ -113,6 +113,13 @@ impl<'a> Subnet<'a> {
         }
     }
 
+    /// A message that `vm` has taken could not be put into its memory: there was none for it.
+    pub fn lost(&mut self, vm: VmId) {
+        if let Some(port) = self.port(vm) {
+            port.counters.received.dropped += 1;
+        }
+    }
+
     /// Gives a message of `from` to whom it is for; `link` is the real card, if there is one.
     ///
     /// # Errors
