@@ -52,6 +52,13 @@ pub fn requested() -> u8 {
     ports().read8(MASTER)
 }
 
+/// Lets line `line` of the first controller through no more.
+pub fn mask(line: u32) {
+    let ports = ports();
+    let masked = ports.read8(MASTER + 1);
+    ports.write8(MASTER + 1, masked | 1 << line);
+}
+
 /// Lets line `line`, 3 to 15, through. It has to be one that can be level-triggered.
 pub fn unmask(line: u32) {
     let ports = ports();

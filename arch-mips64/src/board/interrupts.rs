@@ -37,6 +37,11 @@ pub fn open_pci() {
     i8259::unmask(i8259::PCI);
 }
 
+/// PCI devices interrupt no more. On CPU 0.
+pub fn close_pci() {
+    i8259::mask(i8259::PCI);
+}
+
 /// Who asks for service on [`BOARD_LINE`].
 #[derive(Clone, Copy, Debug)]
 pub struct BoardRequests {

@@ -12,7 +12,7 @@ use crate::disk::device::{BlockDevice, DeviceError, DeviceFull, Piece, Transfer,
 use crate::events::Event;
 use crate::net::link::{Frame, Link, LinkFull};
 use core::fmt::Display;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use disco_abi::SECTOR;
 use disco_arch::board::pci::{self, FreeMemory, Function};
 use disco_arch::board::virtio::block::{self, Operation};
@@ -23,6 +23,9 @@ use disco_arch::board::{interrupts, PCI_MEMORY};
 use spin::Mutex;
 
 const _: () = assert!(size_of::<Frame>() == network::FRAME_MAX);
+
+/// So many interrupts that no device admits are too many.
+const UNCLAIMED_MAX: u32 = 10_000;
 
 /// A device that interrupts, and its driver.
 pub struct Real<D> {
@@ -66,6 +69,8 @@ pub struct Devices {
     pub disk: Option<&'static Real<RealDisk>>,
     /// The first network card on the bus.
     pub card: Option<&'static Real<RealCard>>,
+    /// Interrupts one after the other that none of them had asked for. CPU 0's.
+    unclaimed: AtomicU32,
 }
 
 /// Frames taken from the card before others have their turn.
@@ -83,6 +88,7 @@ impl Devices {
         let mut devices = Self {
             disk: None,
             card: None,
+            unclaimed: AtomicU32::new(0),
         };
         for function in pci::scan() {
             let (kind, problem) = match Kind::of(&function) {
@@ -176,7 +182,12 @@ impl Monitor {
     /// posted.
     pub(super) fn serve_devices(&'static self, now: u64) {
         let all = attention_wanted() && ATTENTION.swap(false, Ordering::AcqRel);
-        let asks = |interrupt: Interrupt| interrupt.take() || all;
+        let mut claimed = all;
+        let mut asks = |interrupt: Interrupt| {
+            let asks = interrupt.take() || all;
+            claimed |= asks;
+            asks
+        };
         if let Some(disk) = self.devices.disk.filter(|disk| asks(disk.interrupt)) {
             self.disk_ready();
             if disk.has_failed(|driver| driver.disk.has_failed()) {
@@ -188,6 +199,29 @@ impl Monitor {
             if card.has_failed(|driver| driver.card.has_failed()) {
                 self.device_failed("network card", now);
             }
+        }
+        self.count_unclaimed(claimed);
+    }
+
+    /// An interrupt that nobody admits and that does not end would keep CPU 0 from its guests: all
+    /// devices are switched off.
+    fn count_unclaimed(&self, claimed: bool) {
+        let unclaimed = &self.devices.unclaimed;
+        let count = if claimed {
+            0
+        } else {
+            unclaimed.load(Ordering::Relaxed) + 1
+        };
+        unclaimed.store(count, Ordering::Relaxed);
+        if count == UNCLAIMED_MAX {
+            interrupts::close_pci();
+            if let Some(disk) = self.devices.disk {
+                disk.driver.lock().disk.fail();
+            }
+            if let Some(card) = self.devices.card {
+                card.driver.lock().card.fail();
+            }
+            want_attention();
         }
     }
 
@@ -300,7 +334,12 @@ impl BlockDevice for RealDisk {
 
 impl Link for RealCard {
     fn send(&mut self, frame: &[u8]) -> Result<(), LinkFull> {
-        self.card.send(frame).map_err(|network::Full| LinkFull)?;
+        let failed = self.card.has_failed();
+        let sent = self.card.send(frame);
+        if !failed && self.card.has_failed() {
+            want_attention();
+        }
+        sent.map_err(|network::Full| LinkFull)?;
         self.sent += 1;
         Ok(())
     }

@@ -134,7 +134,8 @@ impl<D: Device> Card<D> {
         self.receive.pass(&mut core::iter::once(buffer))
     }
 
-    fn fail(&mut self) {
+    /// Switches the device off.
+    pub fn fail(&mut self) {
         self.device.switch_off();
         self.failed = true;
     }
