@@ -94,24 +94,20 @@ list_files() {
 	[ -z "${CONFORMANCE:-}" ] || echo "file /sbin/conformance $CONFORMANCE 0755 0 0" >> "$work/list"
 }
 
-# From such a list, what makes debugfs put the files into a file system.
+# From such a list, what makes debugfs put the files into a file system. It takes names without a folder, or
+# with the root alone, for names in its current folder.
 debugfs_commands() {
-	while read -r kind name rest; do
+	while read -r kind path rest; do
 		set -- $rest
+		name=${path##*/}
 		case $kind in
-		dir)
-			[ "$name" = / ] || echo "mkdir $name"
-			echo "sif $name mode 04$1"
-			;;
-		file)
-			echo "cd ${name%/*}/" && echo "write $1 ${name##*/}"
-			echo "sif ${name##*/} mode 010$2"
-			;;
+		dir | file | slink | nod) echo "cd ${path%/*}/" ;;
+		esac
+		case $kind in
+		dir) echo "mkdir $name" && echo "sif $name mode 04$1" ;;
+		file) echo "write $1 $name" && echo "sif $name mode 010$2" ;;
 		slink) echo "symlink $name $1" ;;
-		nod)
-			echo "cd ${name%/*}/" && echo "mknod ${name##*/} $4 $5 $6"
-			echo "sif ${name##*/} mode 02$1"
-			;;
+		nod) echo "mknod $name $4 $5 $6" && echo "sif $name mode 02$1" ;;
 		esac
 	done
 }
