@@ -6,6 +6,7 @@ use super::memory::SharedPages;
 use super::partition::Partitions;
 use super::real::RealMemory;
 use super::resident::Resident;
+use super::shortage::Want;
 use super::slot::VmSlot;
 use super::{Carver, Monitor, CONSOLE};
 use crate::console::command::Format;
@@ -124,6 +125,16 @@ impl Monitor {
         let _ = node.and_then(|node| self.with_disks(node, |disks, edge| disks.completed(edge)));
     }
 
+    /// Takes up to `count` pages from the global disk cache that nobody else uses.
+    pub(super) fn shrink_cache(&'static self, node: NodeId, count: usize) {
+        // Blocks that were in use since the last search are passed by once. Each is bounded.
+        const SEARCHES: usize = 4;
+        let _ = self.with_disks(node, |disks, edge| {
+            let mut search = 0..SEARCHES;
+            search.any(|_| disks.shrink(edge.memory, count) > 0)
+        });
+    }
+
     /// A virtual machine has ended.
     pub(super) fn disk_vm_ended(&'static self, slot: &VmSlot) {
         let vm = slot.id.0.into();
@@ -219,7 +230,13 @@ impl Cpu {
         match done.ok_or(CallError::NoDevice)? {
             Ok(ended) => Ok(Done::Value(ended.into())),
             Err(Refused::Call(error)) => Err(error),
-            Err(Refused::NoMemory) => Err(CallError::BadAddress),
+            Err(Refused::NoMemory) => {
+                // With promises others' memory never becomes free for it.
+                if self.monitor.overcommit {
+                    resident.wants.get_or_insert(Want::Spare);
+                }
+                Err(CallError::BadAddress)
+            }
         }
     }
 

@@ -15,6 +15,9 @@ use core::sync::atomic::Ordering;
 /// A paused virtual CPU looks so many times a second for a page that nobody has told of.
 const LOOKS_PER_SECOND: u64 = 20;
 
+/// Pages that are taken from the disk cache at once.
+const CACHE_PAGES: usize = 32;
+
 /// What a virtual CPU needs before it goes on.
 #[derive(Clone, Copy, Debug)]
 pub enum Want {
@@ -22,6 +25,8 @@ pub enum Want {
     Page(GuestPage),
     /// One that is the virtual machine's own.
     Own(GuestPage),
+    /// A page for the monitor's work on its behalf.
+    Spare,
 }
 
 impl Cpu {
@@ -32,13 +37,17 @@ impl Cpu {
         };
         // Before it is tried: who frees a page afterwards tells this one.
         self.monitor.short.insert(resident.id);
-        let mut memory = self.guest_memory(resident);
+        // What can be read again from the real disk goes first.
+        if self.monitor.machine.spare() == 0 {
+            self.monitor.shrink_cache(self.shared.node, CACHE_PAGES);
+        }
         // What is still wanted is noted again.
-        let _ = match want {
-            Want::Page(page) => memory.populate(page),
-            Want::Own(page) => memory.own(page),
-        };
-        drop(memory);
+        match want {
+            Want::Page(page) => drop(self.guest_memory(resident).populate(page)),
+            Want::Own(page) => drop(self.guest_memory(resident).own(page)),
+            Want::Spare if self.monitor.machine.spare() == 0 => resident.wants = Some(want),
+            Want::Spare => {}
+        }
         if resident.wants.is_some() {
             return false;
         }
