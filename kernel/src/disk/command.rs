@@ -60,7 +60,7 @@ pub struct Command {
     /// Transfers under way for it.
     pub transfers: u16,
     /// Behind its last record of the log; 0 for none.
-    pub record: u32,
+    pub record: u64,
     /// What the guest asked for.
     pub request: Request,
     /// By block.

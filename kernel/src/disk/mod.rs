@@ -9,6 +9,8 @@ pub mod cache;
 pub mod command;
 pub mod device;
 pub mod gpt;
+pub mod log;
+mod log_serve;
 pub mod place;
 pub mod pool;
 pub mod private;
@@ -31,6 +33,8 @@ use device::BlockDevice;
 use disco_abi::{
     CallError, DiskDone, DiskError, DiskMode, DiskOperation, DISK_COMMANDS_MAX, PAGE_SIZE, SECTOR,
 };
+use log::recover::LogError;
+use log::Log;
 use place::Place;
 use pool::{Supply, NONE};
 use private::PrivateNodes;
@@ -229,7 +233,8 @@ impl Disks {
                 return Err(CallError::InUse);
             }
         }
-        if disk.fault || self.mounts[index].fault {
+        let without_log = disk.mode == DiskMode::CowPersistent && self.mounts[index].log.is_none();
+        if disk.fault || self.mounts[index].fault || without_log {
             return Err(CallError::NoDevice);
         }
         let mount = &mut self.mounts[index];
@@ -398,6 +403,7 @@ impl Disks {
             index = List::behind(&self.commands, index);
         }
         self.go_on(edge);
+        // What its logs have of it stays in them.
         for mount in self.mounts.iter_mut() {
             if usize::from(mount.vm) == vm {
                 mount.open = false;
@@ -432,6 +438,9 @@ impl Disks {
             .pages()
             .for_each(|page| each(Use::UnderWay, page));
         for mount in self.mounts.iter() {
+            if let Some(log) = &mount.log {
+                each(Use::UnderWay, log.heads().page());
+            }
             for place in mount.private.places(&self.nodes) {
                 if let Place::Page(page) = place {
                     each(Use::Private, page.page());
@@ -487,8 +496,41 @@ impl Disks {
         self.queues[vm].count = self.queues[vm].count.saturating_sub(1);
     }
 
+    /// Recovers the log of mount `number`, in `blocks` blocks of the real disk from `first` on, before
+    /// anything else is done. See [`Log::recover`].
+    ///
+    /// # Errors
+    /// It cannot be used; the mount is at fault.
+    pub fn recover(
+        &mut self,
+        edge: &mut Edge<'_>,
+        number: usize,
+        place: (u64, u64),
+        patience: &mut dyn FnMut() -> bool,
+    ) -> Result<(), LogError> {
+        let Some(mount) = self.mounts.get_mut(number) else {
+            return Ok(());
+        };
+        let sectors = self.disks[usize::from(mount.disk)].sectors;
+        let private = (&mut self.nodes, &mut mount.private);
+        match Log::recover(edge, place, sectors, private, patience) {
+            Ok(log) => mount.log = Some(log),
+            Err(error) => {
+                mount.fault = true;
+                mount.private.clear(edge.memory, &mut self.nodes);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
     /// Every command that waits tries again, in order.
     fn go_on(&mut self, edge: &mut Edge<'_>) {
+        for mount in 0..self.mounts.len() {
+            if self.mounts[mount].log.is_some() {
+                self.log_goes_on(edge, mount);
+            }
+        }
         let mut previous = NONE;
         let mut index = self.waiting.first();
         while index != NONE {

@@ -49,8 +49,19 @@ impl Private {
         nodes: &mut PrivateNodes,
         tables: &dyn Supply<Node<Place>, NODES>,
     ) -> bool {
+        self.reserve_blocks(nodes, tables, 1)
+    }
+
+    /// As [`Private::reserve`], for so many blocks.
+    pub fn reserve_blocks(
+        &self,
+        nodes: &mut PrivateNodes,
+        tables: &dyn Supply<Node<Place>, NODES>,
+        blocks: usize,
+    ) -> bool {
         // Every other sector, at most.
-        self.tree.reserve(nodes, tables, BLOCK as usize / 2 + 2)
+        let entries = blocks * BLOCK as usize / 2 + 2;
+        self.tree.reserve(nodes, tables, entries)
     }
 
     /// Puts the private sectors `mask` of a block to `place`, and none elsewhere. Memory is reserved.

@@ -4,17 +4,18 @@ use super::cache::{Cache, Lookup};
 use super::command::{Command, Phase};
 use super::device::{BlockDevice, Transfer, PIECES_MAX};
 use super::place::Place;
+use super::pool::NONE;
 use super::private::{copy_sectors, PrivateNodes};
-use super::transfer::{Purpose, Transfers};
+use super::transfer::{PagePiece, Purpose, Transfers};
 use super::virtual_disk::{Mount, VirtualDisk};
 use super::{Disks, Edge, BLOCK};
-use crate::machine::shared::PageRef;
+use crate::machine::NoMemory;
 use crate::vm::defect::{seeded, Defect};
 use disco_abi::{DiskError, DiskMode, DiskOperation, PAGE_SIZE, SECTOR};
 
 /// What of a block has to be waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Missing {
+pub(super) enum Missing {
     Nothing,
     /// A transfer that is under way.
     Wait,
@@ -23,22 +24,26 @@ enum Missing {
 }
 
 /// What a step needs, apart from the command it is about.
-struct Step<'a, 'e> {
-    edge: &'a mut Edge<'e>,
-    cache: &'a mut Cache,
-    transfers: &'a mut Transfers,
-    nodes: &'a mut PrivateNodes,
-    disk: &'a mut VirtualDisk,
-    mount: &'a mut Mount,
-    full: &'a mut bool,
-    index: u32,
+pub(super) struct Step<'a, 'e> {
+    pub(super) edge: &'a mut Edge<'e>,
+    pub(super) cache: &'a mut Cache,
+    pub(super) transfers: &'a mut Transfers,
+    pub(super) nodes: &'a mut PrivateNodes,
+    pub(super) disk: &'a mut VirtualDisk,
+    pub(super) mount: &'a mut Mount,
+    pub(super) full: &'a mut bool,
+    /// Which mount.
+    pub(super) number: u16,
+    /// Which command, or `NONE`.
+    pub(super) index: u32,
 }
 
 impl Disks {
     /// Does what can be done for a command; whether it has ended.
     pub(super) fn attempt(&mut self, edge: &mut Edge<'_>, index: u32) -> bool {
         let command = self.commands.get_mut(index);
-        let mount = &mut self.mounts[usize::from(command.mount)];
+        let number = command.mount;
+        let mount = &mut self.mounts[usize::from(number)];
         let mut step = Step {
             edge,
             cache: &mut self.cache,
@@ -47,9 +52,27 @@ impl Disks {
             disk: &mut self.disks[usize::from(mount.disk)],
             mount,
             full: &mut self.full,
+            number,
             index,
         };
         step.go_on(command)
+    }
+
+    /// Does what can be done for the log of mount `number`.
+    pub(super) fn log_goes_on(&mut self, edge: &mut Edge<'_>, number: usize) {
+        let mount = &mut self.mounts[number];
+        let mut step = Step {
+            edge,
+            cache: &mut self.cache,
+            transfers: &mut self.transfers,
+            nodes: &mut self.nodes,
+            disk: &mut self.disks[usize::from(mount.disk)],
+            mount,
+            full: &mut self.full,
+            number: number as u16,
+            index: NONE,
+        };
+        step.log_goes_on();
     }
 
     /// A transfer has ended: what it was for is so now, or has failed.
@@ -57,7 +80,7 @@ impl Disks {
         let Some(transfer) = self.transfers.get(number) else {
             return;
         };
-        if transfer.command != super::NONE {
+        if transfer.command != NONE {
             let command = self.commands.get_mut(transfer.command);
             command.transfers -= 1;
             if !well {
@@ -75,7 +98,30 @@ impl Disks {
                     self.cache.write_ended(edge.memory, block, page, well);
                 }
             }
-            Purpose::Flush | Purpose::Record { .. } => {}
+            Purpose::Flush => {}
+            Purpose::Data { mount, record } => {
+                let Some(log) = &mut self.mounts[usize::from(mount)].log else {
+                    return;
+                };
+                // Blocks of a failed record stay in memory: there is nothing else of them.
+                if well {
+                    let first = log.real(log.record(record).first);
+                    for (block, page) in (first..).zip(transfer.pages()) {
+                        self.cache.write_ended(edge.memory, block, page, well);
+                    }
+                }
+                log.ended(record, well);
+            }
+            Purpose::Head { mount, record } => {
+                if let Some(log) = &mut self.mounts[usize::from(mount)].log {
+                    log.ended(record, well);
+                }
+            }
+            Purpose::Move(mount) => {
+                if let Some(log) = &mut self.mounts[usize::from(mount)].log {
+                    log.move_ended(well);
+                }
+            }
         }
     }
 }
@@ -93,6 +139,7 @@ impl Step<'_, '_> {
                         (DiskOperation::Flush, _) => {}
                         (DiskOperation::Read, _) => self.read(command),
                         (_, DiskMode::Cow) => self.write_private(command),
+                        (_, DiskMode::CowPersistent) => self.write_logged(command),
                         _ => self.write_through(command),
                     }
                     if command.error.is_some() {
@@ -100,6 +147,13 @@ impl Step<'_, '_> {
                     }
                     if !command.is_ready() || command.transfers > 0 {
                         return false;
+                    }
+                    if command.record > self.records_written() {
+                        if !self.log_has_failed() {
+                            return false;
+                        }
+                        command.error = Some(DiskError::Device);
+                        continue;
                     }
                     let lasts = !matches!(self.disk.mode, DiskMode::Cow | DiskMode::ReadOnly);
                     let durable = matches!(
@@ -112,26 +166,35 @@ impl Step<'_, '_> {
                     command.phase = Phase::Flush;
                 }
                 Phase::Flush => {
-                    if !self.start(Transfer::Flush, 0, Purpose::Flush, 0, |_| unreachable()) {
+                    if !self.start(Transfer::Flush, 0, Purpose::Flush, 0, |_| no_page()) {
                         return false;
                     }
                     command.transfers += 1;
+                    command.record = self.records_written();
                     command.phase = Phase::Flushing;
                     return false;
                 }
-                Phase::Flushing => return command.transfers == 0,
+                Phase::Flushing => {
+                    if command.transfers > 0 {
+                        return false;
+                    }
+                    if let Some(log) = &mut self.mount.log {
+                        log.flushed(command.record);
+                    }
+                    return true;
+                }
             }
         }
     }
 
     /// Begins a transfer for the command, unless the device is full.
-    fn start(
+    pub(super) fn start(
         &mut self,
         transfer: Transfer,
         sector: u64,
         purpose: Purpose,
         count: usize,
-        piece: impl FnMut(usize) -> (PageRef, u64, u32),
+        piece: impl FnMut(usize) -> PagePiece,
     ) -> bool {
         if *self.full {
             return false;
@@ -147,16 +210,24 @@ impl Step<'_, '_> {
     }
 
     /// What of sectors `wanted` of a block of the virtual disk is not in memory.
-    fn missing(&mut self, block: u64, wanted: u32) -> Missing {
-        let (mask, _) = self.mount.private.of_block(self.nodes, block);
+    pub(super) fn missing(&mut self, block: u64, wanted: u32) -> Missing {
+        let (mask, place) = self.mount.private.of_block(self.nodes, block);
+        if let (Some(&Place::Log(place)), true, Some(log)) =
+            (place, wanted & mask != 0, &self.mount.log)
+        {
+            let missing = self.missing_real(log.real(place));
+            if missing != Missing::Nothing {
+                return missing;
+            }
+        }
         if wanted & !mask == 0 {
             return Missing::Nothing;
         }
-        self.missing_base(block)
+        self.missing_real(self.disk.first + block)
     }
 
-    fn missing_base(&mut self, block: u64) -> Missing {
-        let real = self.disk.first + block;
+    /// Whether a block of the real disk is missing.
+    fn missing_real(&mut self, real: u64) -> Missing {
         match self.cache.look(real) {
             Lookup::Valid(..) => Missing::Nothing,
             Lookup::Reading => Missing::Wait,
@@ -191,7 +262,7 @@ impl Step<'_, '_> {
                         }
                         run += 1;
                     }
-                    let started = self.fill(command, real, run);
+                    let started = self.fill_for(command, real, run);
                     self.disk.misses += started as u64;
                     number += run;
                     continue;
@@ -207,9 +278,14 @@ impl Step<'_, '_> {
         let part = &mut command.parts[number];
         let (mask, place) = self.mount.private.of_block(self.nodes, block);
         if mask & wanted != 0 {
-            if let Some(Place::Page(page)) = place {
-                part.private = Some(memory.share(page));
-            }
+            part.private = match (place, &self.mount.log) {
+                (Some(Place::Page(page)), _) => Some(memory.share(page)),
+                (Some(&Place::Log(place)), Some(log)) => match self.cache.look(log.real(place)) {
+                    Lookup::Valid(page, _) => Some(memory.share(page)),
+                    _ => None,
+                },
+                _ => None,
+            };
         }
         if wanted & !mask != 0 {
             if let Lookup::Valid(page, _) = self.cache.look(self.disk.first + block) {
@@ -221,13 +297,30 @@ impl Step<'_, '_> {
         part.ready = true;
     }
 
+    /// As [`Step::fill`], for a command. Without memory it waits for others to end, and fails if there
+    /// are none.
+    pub(super) fn fill_for(&mut self, command: &mut Command, real: u64, count: usize) -> usize {
+        match self.fill(real, count) {
+            Ok(0) => 0,
+            Ok(begun) => {
+                command.transfers += 1;
+                begun
+            }
+            Err(NoMemory) => {
+                if self.transfers.is_empty() {
+                    command.error = Some(DiskError::NoSpace);
+                }
+                0
+            }
+        }
+    }
+
     /// Begins to read `count` blocks of the real disk from `real` on into the cache; how many it is.
-    /// Without memory the command waits for others to end, and fails if there are none.
-    fn fill(&mut self, command: &mut Command, real: u64, count: usize) -> usize {
+    pub(super) fn fill(&mut self, real: u64, count: usize) -> Result<usize, NoMemory> {
         let memory = self.edge.memory;
         if *self.full || !self.transfers.has_room() {
             *self.full = true;
-            return 0;
+            return Ok(0);
         }
         let mut pages = [const { None }; PIECES_MAX];
         let mut got = 0;
@@ -241,10 +334,7 @@ impl Step<'_, '_> {
             }
         }
         if got == 0 {
-            if self.transfers.is_empty() {
-                command.error = Some(DiskError::NoSpace);
-            }
-            return 0;
+            return Err(NoMemory);
         }
         let sector = real * BLOCK;
         let end = self.edge.device.sectors();
@@ -253,9 +343,8 @@ impl Step<'_, '_> {
             let bytes = (left.min(BLOCK) * SECTOR) as u32;
             // All are there: they were counted.
             let page = pages[index].as_ref().map(|page| memory.share(page));
-            (page.unwrap_or_else(|| unreachable().0), 0, bytes)
+            page.map_or_else(no_page, |page| PagePiece::of(page, 0, bytes))
         });
-        command.transfers += u16::from(begun);
         for (block, page) in (real..).zip(pages.into_iter().flatten()) {
             if begun {
                 let tables = (memory, self.edge.tables as _);
@@ -264,11 +353,7 @@ impl Step<'_, '_> {
                 memory.release(page);
             }
         }
-        if begun {
-            got
-        } else {
-            0
-        }
+        Ok(if begun { got } else { 0 })
     }
 
     /// Makes what the guest has written its private sectors.
@@ -338,7 +423,7 @@ impl Step<'_, '_> {
             }
             (Lookup::Reading, _) => false,
             (Lookup::Absent, _) => {
-                self.fill(command, real, 1);
+                self.fill_for(command, real, 1);
                 false
             }
         }
@@ -365,8 +450,9 @@ impl Step<'_, '_> {
                 let page = command.parts[number + index].base.as_ref();
                 let page = page.map(|page| memory.share(page));
                 let bytes = ((range.end - range.start) * SECTOR) as u32;
-                let page = page.unwrap_or_else(|| unreachable().0);
-                (page, range.start * SECTOR, bytes)
+                page.map_or_else(no_page, |page| {
+                    PagePiece::of(page, range.start * SECTOR, bytes)
+                })
             },
         );
         if !begun {
@@ -387,7 +473,7 @@ impl Step<'_, '_> {
 
 /// A piece that was counted is there.
 #[cold]
-fn unreachable() -> (PageRef, u64, u32) {
+pub(super) fn no_page() -> PagePiece {
     panic!("a transfer of the disks without its page")
 }
 

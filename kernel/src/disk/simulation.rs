@@ -188,8 +188,14 @@ impl BlockDevice for SimulatedDevice {
         }
         match done.transfer {
             Transfer::Read => {
-                let all = self.contents();
-                let mut at = done.sector as usize * BYTES;
+                let first = done.sector as usize * BYTES;
+                let mut all = self.durable[first..first + length as usize].to_vec();
+                for written in &self.volatile {
+                    if touched.contains(&written.sector) {
+                        write_sector(&mut all, written.sector - done.sector, &written.data);
+                    }
+                }
+                let mut at = 0;
                 for piece in &done.pieces {
                     let bytes = &all[at..at + piece.bytes as usize];
                     let offset = piece.address.offset_in_page() as usize;

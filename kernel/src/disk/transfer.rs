@@ -16,13 +16,46 @@ pub enum Purpose {
     Clean(u64),
     /// Makes durable what was written.
     Flush,
-    /// Part of a record of the log of a mount.
-    Record {
+    /// The blocks of a record of the log of a mount.
+    Data {
         /// Which mount.
         mount: u16,
         /// Which record.
-        number: u32,
+        record: u32,
     },
+    /// The head of one.
+    Head {
+        /// Which mount.
+        mount: u16,
+        /// Which record.
+        record: u32,
+    },
+    /// A step of the move of a mount's log to its other half.
+    Move(u16),
+}
+
+/// Bytes of a page.
+pub struct PagePiece {
+    /// Which page.
+    pub page: MachinePage,
+    /// A use of it that the transfer keeps. Without one the page is somebody's for ever.
+    pub kept: Option<PageRef>,
+    /// The first byte, and how many.
+    pub offset: u64,
+    /// See `offset`.
+    pub bytes: u32,
+}
+
+impl PagePiece {
+    /// Bytes of a page that the transfer has a use of.
+    pub const fn of(page: PageRef, offset: u64, bytes: u32) -> Self {
+        Self {
+            page: page.page(),
+            kept: Some(page),
+            offset,
+            bytes,
+        }
+    }
 }
 
 /// A transfer and what it needs.
@@ -81,8 +114,7 @@ impl Transfers {
         self.busy == 0
     }
 
-    /// Begins a transfer of `count` pieces, at most [`PIECES_MAX`], that `piece` tells: a use of a
-    /// page, which the transfer keeps, the offset and the bytes.
+    /// Begins a transfer of `count` pieces, at most [`PIECES_MAX`], that `piece` tells.
     ///
     /// # Errors
     /// The device is full; nothing has changed.
@@ -92,7 +124,7 @@ impl Transfers {
         (transfer, sector): (Transfer, u64),
         (purpose, command): (Purpose, u32),
         count: usize,
-        mut piece: impl FnMut(usize) -> (PageRef, u64, u32),
+        mut piece: impl FnMut(usize) -> PagePiece,
     ) -> Result<(), DeviceFull> {
         let number = self.busy.trailing_ones();
         let slot = self.table.get_mut(number as usize).ok_or(DeviceFull)?;
@@ -105,10 +137,15 @@ impl Transfers {
         slot.count = count;
         let places = pieces.iter_mut().zip(&mut slot.pages);
         for (index, (to, kept)) in places.take(count).enumerate() {
-            let (page, offset, bytes) = piece(index);
-            let address = MachineAddress(page.page().address().0 + offset);
+            let PagePiece {
+                page,
+                kept: use_kept,
+                offset,
+                bytes,
+            } = piece(index);
+            let address = MachineAddress(page.address().0 + offset);
             *to = Piece { address, bytes };
-            *kept = Some(page);
+            *kept = use_kept;
         }
         let submitted = device.submit(transfer, sector, &pieces[..count], number);
         match submitted {

@@ -232,14 +232,15 @@ impl Tree {
         Some((slot.start..slot.end(), slot.value?))
     }
 
-    /// Sees to it that `count` more entries find room.
+    /// Sees to it that `count` more entries next to each other find room.
     pub fn reserve<V>(
         &self,
         nodes: &mut Nodes<V>,
         supply: &dyn Supply<Node<V>, NODES>,
         count: usize,
     ) -> bool {
-        self.height < HEIGHT_MAX - 1 && nodes.reserve(count * (self.height + 2), supply)
+        // Halves of a node have room for six entries; at the edges each level may be full.
+        self.height < HEIGHT_MAX - 1 && nodes.reserve(count / 4 + 3 * (self.height + 2), supply)
     }
 
     /// The way to the first entry that ends behind `sector`.

@@ -1,5 +1,6 @@
 //! A virtual disk, and a virtual machine that has it.
 
+use super::log::Log;
 use super::private::Private;
 use super::BLOCK;
 use disco_abi::DiskMode;
@@ -51,6 +52,8 @@ pub struct Mount {
     pub refused_told: bool,
     /// What it has written for itself.
     pub private: Private,
+    /// Where that is kept, of a `cow-persistent` disk.
+    pub log: Option<Log>,
 }
 
 impl Mount {
@@ -65,6 +68,7 @@ impl Mount {
             full_told: false,
             refused_told: false,
             private: Private::NONE,
+            log: None,
         }
     }
 }

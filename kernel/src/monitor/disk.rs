@@ -9,6 +9,7 @@ use super::resident::Resident;
 use super::shortage::Want;
 use super::slot::VmSlot;
 use super::{Carver, Monitor, CONSOLE};
+use crate::clock::count_hz;
 use crate::console::command::Format;
 use crate::console::disk_report::DiskRow;
 use crate::console::report::Row;
@@ -20,9 +21,12 @@ use crate::events::Event;
 use crate::machine::{NodeId, RunSize};
 use disco_abi::{CallError, DiskInfo, DiskMode, DISK_COMMANDS_MAX, LINE_DISK, NAME_MAX, PAGE_SIZE};
 use disco_arch::board::XKPHYS_CACHED;
+use disco_arch::cp0;
 use disco_flash::{text, DescriptionView};
 use spin::Mutex;
 
+/// How long the recovery of all logs may take, in seconds.
+const PATIENCE: u64 = 20;
 /// Bytes of a `DiskDone`.
 const DONE_BYTES: usize = 16;
 // Too large to pass over a stack.
@@ -117,6 +121,43 @@ impl Monitor {
             }
         }
         Some(result)
+    }
+
+    /// Recovers the logs, before any virtual machine runs, on CPU 0 at tick `now`.
+    pub(super) fn recover_logs(&'static self, now: u64) {
+        let begin = cp0::count();
+        let patience = (PATIENCE * count_hz()).min(u32::MAX.into()) as u32;
+        for (number, mount) in self.description.mounts.iter().enumerate() {
+            let Some(log) = self.partitions.log(number) else {
+                continue;
+            };
+            let place = (log.first / BLOCK, log.sectors / BLOCK);
+            let recovered = self.with_disks(NodeId(0), |disks, edge| {
+                let mut waits = || cp0::count().wrapping_sub(begin) < patience;
+                disks.recover(edge, number, place, &mut waits)
+            });
+            let Some(Err(error)) = recovered else {
+                continue;
+            };
+            if let (true, Some(device)) = (
+                cp0::count().wrapping_sub(begin) >= patience,
+                self.devices.disk,
+            ) {
+                // It may not write into pages that others have by then.
+                device.driver.lock().give_up();
+            }
+            let disk = self.description.disks.get(mount.disk.get() as usize);
+            let (Some(disk), Some(slot)) = (disk, self.slots.get(mount.vm.get() as usize)) else {
+                continue;
+            };
+            let disk = text(&disk.name);
+            CONSOLE.lock().notice(format_args!(
+                "{} cannot use disk {disk}: {error}. `cargo xtask run --fresh-disk` makes a new one and keeps the old",
+                slot.name
+            ));
+            let reason = &error;
+            self.event(Event::DiskUnusable { disk, reason }, now, Some(slot));
+        }
     }
 
     /// Transfers of the real disk may have ended, says its interrupt.

@@ -23,6 +23,7 @@ impl Monitor {
         };
         self.event(event, now(), None);
         self.report_partitions(now());
+        self.recover_logs(now());
         for slot in self
             .slots
             .iter()

@@ -159,7 +159,7 @@ fn without_a_node_nothing_changes() {
         check(&tree, &nodes, &model, &uses);
     }
     assert!(
-        refused > 0 && model.len() > NODES * ORDER / 3,
+        refused > 0 && model.len() > NODES * ORDER / 4,
         "{}",
         model.len()
     );
