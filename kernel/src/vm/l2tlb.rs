@@ -227,22 +227,27 @@ impl L2Tlb {
 
     /// What the guest wrote for `address` and `asid`, if the table holds it.
     pub fn guest_entry(&self, address: u64, asid: u64) -> Option<TlbEntry> {
+        Some(self.guest_pair(address, asid)?.0)
+    }
+
+    /// The same with the virtual TLB's index it came from.
+    pub fn guest_pair(&self, address: u64, asid: u64) -> Option<(TlbEntry, u32)> {
         let tag = self.tag(address, asid);
         let index = self.index(tag);
-        let pair = if self.slots[index].tag == tag {
-            self.guest[index]
+        let (pair, origin) = if self.slots[index].tag == tag {
+            (self.guest[index], self.origin[index])
         } else {
-            self.victims
-                .iter()
-                .find(|victim| victim.mark == tag | VICTIM_MARK)?
-                .guest
+            let is_it = |victim: &&Victim| victim.mark == tag | VICTIM_MARK;
+            let victim = self.victims.iter().find(is_it)?;
+            (victim.guest, victim.origin)
         };
-        Some(TlbEntry {
+        let entry = TlbEntry {
             hi: tag & !ASID_MASK | asid & ASID_MASK,
             lo0: expand_lo(pair.lo0),
             lo1: expand_lo(pair.lo1),
             page_mask: u64::from(self.granule.page_mask()),
-        })
+        };
+        Some((entry, origin.into()))
     }
 
     /// Forgets one pair; whether it was there.

@@ -141,10 +141,21 @@ impl Vcpu<'_> {
             Some(found) if allows(&found.0) => found,
             _ => match self.registers.walk(address, asid, pmap, hardware) {
                 Some(walked) if allows(&walked) => (walked, None),
-                _ => match found.or(self.l2.guest_entry(address, asid).map(|e| (e, None))) {
-                    Some(found) => found,
-                    None => return Fault::Raise(Exception::at(trap.code(), address)),
-                },
+                _ => {
+                    // Of entries that overlap, the real TLB has that of the second level: if it
+                    // lacks D though the guest gave it, the page is one that others use.
+                    let held = self.l2.guest_pair(address, asid);
+                    let other = held
+                        .filter(|(held, _)| {
+                            found.is_some() && trap.code() == code::MOD && allows(held)
+                        })
+                        .map(|(held, origin)| (held, Some(origin)));
+                    let hidden = || self.l2.guest_entry(address, asid).map(|e| (e, None));
+                    match other.or(found).or_else(hidden) {
+                        Some(found) => found,
+                        None => return Fault::Raise(Exception::at(trap.code(), address)),
+                    }
+                }
             },
         };
         if !allows(&entry) {
