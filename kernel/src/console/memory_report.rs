@@ -58,7 +58,7 @@ pub struct KindRow<'a> {
 
 impl Row for KindRow<'_> {
     const COLUMNS: &'static [Column] = &[
-        column("MEMORY", "kind", 24, true),
+        column("MEMORY", "kind", 28, true),
         column("BYTES", "bytes", 11, false),
     ];
 

@@ -374,7 +374,7 @@ fn disk_row(monitor: &Monitor, number: usize, mount: Option<usize>) -> Option<Di
         },
         hits: match mount {
             Some(_) => None,
-            None => Some((disk.reads.saturating_sub(disk.misses) * 100) / disk.reads.max(1)),
+            None => Some(disk.reads.saturating_sub(disk.misses) * 1000 / disk.reads.max(1)),
         },
         private: match mount {
             Some(mount) => private(mount),
