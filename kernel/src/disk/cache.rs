@@ -124,9 +124,10 @@ impl Cache {
         }
     }
 
-    /// The transfer that was to fill `block` with `page` has ended. What another has put in since
-    /// stays.
-    pub fn read_ended(
+    /// The transfer that was to fill `block` with `page`, or to take `page` to it, has ended. What
+    /// another has put in since stays. If not well, nobody knows what is in memory, or on the disk: it
+    /// is read again.
+    pub fn transfer_ended(
         &mut self,
         memory: &dyn SharedMemory,
         block: u64,
@@ -134,24 +135,7 @@ impl Cache {
         well: bool,
     ) {
         if let Some(cached) = self.find(block).filter(|cached| cached.page.page() == page) {
-            cached.reading = false;
-            if !well {
-                self.take(memory, block);
-            }
-        }
-    }
-
-    /// The transfer that was to take `page` to `block` has ended. If not well, nobody knows what is
-    /// on the disk: it is read again.
-    pub fn write_ended(
-        &mut self,
-        memory: &dyn SharedMemory,
-        block: u64,
-        page: MachinePage,
-        well: bool,
-    ) {
-        if let Some(cached) = self.find(block).filter(|cached| cached.page.page() == page) {
-            cached.writing = false;
+            (cached.reading, cached.writing) = (false, false);
             if !well {
                 self.take(memory, block);
             }

@@ -187,18 +187,14 @@ impl Step<'_, '_> {
             Some(_) if written < appended => return,
             Some(Move::Flush | Move::FlushAgain) => {
                 let purpose = Purpose::Move(self.number);
-                self.start_alone(Transfer::Flush, 0, purpose, 0, |_| no_page())
+                self.alone(|step| step.start(Transfer::Flush, 0, purpose, 0, |_| no_page()))
             }
             Some(Move::Superblock) => {
                 let (sector, offset) = log.next_superblock(self.edge.memory);
                 let (sector, page) = (log.real_sector(sector), log.heads().page());
                 let purpose = Purpose::Move(self.number);
-                self.start_alone(Transfer::Write, sector, purpose, 1, |_| PagePiece {
-                    page,
-                    kept: None,
-                    offset: offset as u64,
-                    bytes: SECTOR as u32,
-                })
+                let piece = |_| PagePiece::of_table(page, offset);
+                self.alone(|step| step.start(Transfer::Write, sector, purpose, 1, piece))
             }
         };
         if let Some(log) = &mut self.mount.log {
@@ -206,19 +202,12 @@ impl Step<'_, '_> {
         }
     }
 
-    /// A transfer that no command waits for.
-    fn start_alone(
-        &mut self,
-        transfer: Transfer,
-        sector: u64,
-        purpose: Purpose,
-        count: usize,
-        piece: impl FnMut(usize) -> PagePiece,
-    ) -> bool {
+    /// Does `work`; no command waits for the transfers that it begins.
+    fn alone<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
         let command = core::mem::replace(&mut self.index, NONE);
-        let begun = self.start(transfer, sector, purpose, count, piece);
+        let result = work(self);
         self.index = command;
-        begun
+        result
     }
 
     /// Begins transfers of records that have been appended, as long as the device takes them.
@@ -242,12 +231,13 @@ impl Step<'_, '_> {
                     mount,
                     record: bits,
                 };
-                let count = record.count as usize;
+                let (sector, count) = (real * BLOCK, record.count as usize);
+                let piece = |index: usize| {
+                    let page = pages[index].take();
+                    page.map_or_else(no_page, |page| PagePiece::of(page, 0, PAGE_SIZE as u32))
+                };
                 let begun =
-                    self.start_alone(Transfer::Write, real * BLOCK, purpose, count, |index| {
-                        let page = pages[index].take();
-                        page.map_or_else(no_page, |page| PagePiece::of(page, 0, PAGE_SIZE as u32))
-                    });
+                    self.alone(|step| step.start(Transfer::Write, sector, purpose, count, piece));
                 // Those that were not passed on.
                 for page in pages.into_iter().flatten() {
                     memory.release(page);
@@ -259,12 +249,8 @@ impl Step<'_, '_> {
                     mount,
                     record: bits,
                 };
-                self.start_alone(Transfer::Write, sector, purpose, 1, |_| PagePiece {
-                    page,
-                    kept: None,
-                    offset: head_offset(number) as u64,
-                    bytes: SECTOR as u32,
-                })
+                let piece = |_| PagePiece::of_table(page, head_offset(number));
+                self.alone(|step| step.start(Transfer::Write, sector, purpose, 1, piece))
             };
             if !begun {
                 return;
@@ -308,9 +294,7 @@ impl Step<'_, '_> {
                     Lookup::Reading => missing = true,
                     Lookup::Absent => {
                         missing = true;
-                        let command = core::mem::replace(&mut self.index, NONE);
-                        let _ = self.fill(real, 1);
-                        self.index = command;
+                        let _ = self.alone(|step| step.fill(real, 1));
                     }
                 }
                 count += 1;

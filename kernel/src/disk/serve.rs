@@ -1,7 +1,7 @@
 //! How a command goes on: what can be done now is done, what is missing is asked of the device.
 
 use super::cache::{Cache, Lookup};
-use super::command::{Command, Phase};
+use super::command::{Command, Commands, Phase};
 use super::device::{BlockDevice, Transfer, PIECES_MAX};
 use super::place::Place;
 use super::pool::NONE;
@@ -39,12 +39,15 @@ pub(super) struct Step<'a, 'e> {
 }
 
 impl Disks {
-    /// Does what can be done for a command; whether it has ended.
-    pub(super) fn attempt(&mut self, edge: &mut Edge<'_>, index: u32) -> bool {
-        let command = self.commands.get_mut(index);
-        let number = command.mount;
+    /// A step for mount `number`, and the table that the command it is about, `index`, is in.
+    fn step<'a, 'e>(
+        &'a mut self,
+        edge: &'a mut Edge<'e>,
+        number: u16,
+        index: u32,
+    ) -> (Step<'a, 'e>, &'a mut Commands) {
         let mount = &mut self.mounts[usize::from(number)];
-        let mut step = Step {
+        let step = Step {
             edge,
             cache: &mut self.cache,
             transfers: &mut self.transfers,
@@ -55,24 +58,19 @@ impl Disks {
             number,
             index,
         };
-        step.go_on(command)
+        (step, &mut self.commands)
+    }
+
+    /// Does what can be done for a command; whether it has ended.
+    pub(super) fn attempt(&mut self, edge: &mut Edge<'_>, index: u32) -> bool {
+        let number = self.commands.get(index).mount;
+        let (mut step, commands) = self.step(edge, number, index);
+        step.go_on(commands.get_mut(index))
     }
 
     /// Does what can be done for the log of mount `number`.
     pub(super) fn log_goes_on(&mut self, edge: &mut Edge<'_>, number: usize) {
-        let mount = &mut self.mounts[number];
-        let mut step = Step {
-            edge,
-            cache: &mut self.cache,
-            transfers: &mut self.transfers,
-            nodes: &mut self.nodes,
-            disk: &mut self.disks[usize::from(mount.disk)],
-            mount,
-            full: &mut self.full,
-            number: number as u16,
-            index: NONE,
-        };
-        step.log_goes_on();
+        self.step(edge, number as u16, NONE).0.log_goes_on();
     }
 
     /// A transfer has ended: what it was for is so now, or has failed.
@@ -88,14 +86,9 @@ impl Disks {
             }
         }
         match transfer.purpose {
-            Purpose::Fill(first) => {
+            Purpose::Fill(first) | Purpose::Clean(first) => {
                 for (block, page) in (first..).zip(transfer.pages()) {
-                    self.cache.read_ended(edge.memory, block, page, well);
-                }
-            }
-            Purpose::Clean(first) => {
-                for (block, page) in (first..).zip(transfer.pages()) {
-                    self.cache.write_ended(edge.memory, block, page, well);
+                    self.cache.transfer_ended(edge.memory, block, page, well);
                 }
             }
             Purpose::Flush => {}
@@ -107,7 +100,7 @@ impl Disks {
                 if well {
                     let first = log.real(log.record(record).first);
                     for (block, page) in (first..).zip(transfer.pages()) {
-                        self.cache.write_ended(edge.memory, block, page, well);
+                        self.cache.transfer_ended(edge.memory, block, page, well);
                     }
                 }
                 log.ended(record, well);

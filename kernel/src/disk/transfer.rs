@@ -3,6 +3,7 @@
 use super::device::{BlockDevice, DeviceFull, Piece, Transfer, PIECES_MAX};
 use crate::address::{MachineAddress, MachinePage};
 use crate::machine::shared::{PageRef, SharedMemory};
+use disco_abi::SECTOR;
 
 /// Most transfers under way; a device may take fewer.
 pub const TRANSFERS_MAX: usize = 32;
@@ -54,6 +55,16 @@ impl PagePiece {
             kept: Some(page),
             offset,
             bytes,
+        }
+    }
+
+    /// The sector at byte `offset` of a page that is somebody's for ever.
+    pub const fn of_table(page: MachinePage, offset: usize) -> Self {
+        Self {
+            page,
+            kept: None,
+            offset: offset as u64,
+            bytes: SECTOR as u32,
         }
     }
 }

@@ -9,7 +9,9 @@ use crate::address::GuestPhysical;
 use crate::events::Event;
 use crate::machine::NoMemory;
 use crate::vm::pmap::Pmap;
-use disco_abi::{Call, CallError, ShootdownKeys, ShutdownReason, Verdict, MESSAGE_MAX, PAGE_SIZE};
+use disco_abi::{
+    Call, CallError, ShootdownKeys, ShutdownReason, Verdict, LINE_CONSOLE, MESSAGE_MAX, PAGE_SIZE,
+};
 
 /// Most bytes that one console call moves; a guest calls again for the rest.
 const CONSOLE_MAX: usize = 512;
@@ -31,6 +33,15 @@ pub(super) enum Done {
     Off,
     /// Once more, when the virtual CPU has what it wants.
     Again,
+}
+
+/// Lays out a structure of the machine's interface that is `numbers` and then a name.
+pub(super) fn numbers_and_name<const N: usize>(to: &mut [u8], numbers: [u64; N], name: &str) {
+    let numbers = numbers.map(u64::to_be_bytes);
+    let bytes = numbers.as_flattened().iter().copied().chain(name.bytes());
+    for (to, from) in to.iter_mut().zip(bytes) {
+        *to = from;
+    }
 }
 
 /// A range of guest-physical memory that was checked to lie within the virtual machine's.
@@ -149,7 +160,7 @@ impl Cpu {
                     ..range
                 }
                 .write(self.guest_memory(resident), &buffer)?;
-                self.input_taken(resident, more);
+                self.line_taken(resident, LINE_CONSOLE, more);
                 Ok(Done::Value(count as u64))
             }
             Call::Shutdown => {
@@ -210,8 +221,12 @@ impl Cpu {
             Call::NetSend => self.net_send(resident, first, second),
             Call::NetReceive => self.net_receive(resident, first, second),
             Call::Remap => self.remap(resident, [first, second, third]),
-            Call::PageFree => self.page_free(resident, first, second),
-            Call::PageZero => self.page_zero(resident, first, second),
+            Call::PageFree => {
+                self.change_pages(resident, first, second, |memory, page| memory.free(page))
+            }
+            Call::PageZero => {
+                self.change_pages(resident, first, second, |memory, page| memory.clear(page))
+            }
             Call::Shootdown => {
                 let mask = sibling_mask(vm, first)?;
                 let length = size_of::<ShootdownKeys>();

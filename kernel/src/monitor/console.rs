@@ -1,14 +1,12 @@
 //! The serial line and its service. CPU 0 takes its interrupts; whoever writes also sends.
 
 use super::cpu::{Cpu, POSTED_INPUT};
-use super::resident::Resident;
 use super::slot::VmSlot;
 use super::Monitor;
 use crate::clock::{nanoseconds, TICKS_PER_MS};
 use crate::console::mux::View;
 use crate::console::Mux;
 use core::sync::atomic::{AtomicBool, Ordering};
-use disco_abi::LINE_CONSOLE;
 use disco_arch::board::interrupts;
 use disco_arch::board::uart::Uart;
 
@@ -126,16 +124,6 @@ impl Cpu {
         }
         uart.set_receive_interrupt(wanted);
         self.console_due = if busy { now + BUSY } else { u64::MAX };
-    }
-
-    /// A virtual CPU has read input; `more` waits. The line is the first virtual CPU's.
-    pub(super) fn input_taken(&self, resident: &mut Resident, more: bool) {
-        let first = resident.vm.slot.vcpu(0);
-        if resident.id == first {
-            resident.vcpu.set_line(LINE_CONSOLE, more);
-        } else if !more {
-            self.monitor.post(first, POSTED_INPUT);
-        }
     }
 
     /// Lets `write` write the next row of the answer to a command, if it is still to be written

@@ -392,6 +392,17 @@ impl Cpu {
         }
     }
 
+    /// A virtual CPU has taken from what `line` tells of; `more` waits. The line is the first virtual
+    /// CPU's.
+    pub(super) fn line_taken(&self, resident: &mut Resident, line: u32, more: bool) {
+        let first = resident.vm.slot.vcpu(0);
+        if resident.id == first {
+            resident.vcpu.set_line(line, more);
+        } else if !more {
+            self.monitor.post(first, 1 << line);
+        }
+    }
+
     /// Takes posted lines into the virtual CPU. What they stand for may have been taken already.
     pub(super) fn take_lines(&self, resident: &mut Resident, posted: u64) {
         if posted & POSTED_INPUT != 0 {

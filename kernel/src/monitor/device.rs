@@ -39,6 +39,15 @@ pub struct Real<D> {
 }
 
 impl<D> Real<D> {
+    const fn new(function: Function, interrupt: Interrupt, driver: D) -> Self {
+        Self {
+            function,
+            interrupt,
+            driver: Mutex::new(driver),
+            told: AtomicBool::new(false),
+        }
+    }
+
     /// Whether it was switched off since this was asked the last time.
     fn has_failed(&self, failed: impl FnOnce(&D) -> bool) -> bool {
         failed(&self.driver.lock()) && !self.told.swap(true, Ordering::Relaxed)
@@ -130,17 +139,13 @@ fn find_disk(
     // SAFETY: room for one, zeroed, which is a valid one; nobody else's.
     let shared = unsafe { &*shared };
     let disk = block::Disk::open(function, free, shared, PIECES_MAX)?;
-    let real = Real {
-        function,
-        interrupt: disk.transport().interrupt(),
-        driver: Mutex::new(RealDisk {
-            disk,
-            transfers: 0,
-            errors: 0,
-        }),
-        told: AtomicBool::new(false),
+    let interrupt = disk.transport().interrupt();
+    let driver = RealDisk {
+        disk,
+        transfers: 0,
+        errors: 0,
     };
-    Ok(carver.place(0, real))
+    Ok(carver.place(0, Real::new(function, interrupt, driver)))
 }
 
 #[link_section = ".init.text"]
@@ -153,17 +158,13 @@ fn find_card(
     // SAFETY: room for one, zeroed, which is a valid one; nobody else's.
     let shared = unsafe { &*shared };
     let card = network::Card::open(function, free, shared)?;
-    let real = Real {
-        function,
-        interrupt: card.transport().interrupt(),
-        driver: Mutex::new(RealCard {
-            card,
-            sent: 0,
-            received: 0,
-        }),
-        told: AtomicBool::new(false),
+    let interrupt = card.transport().interrupt();
+    let driver = RealCard {
+        card,
+        sent: 0,
+        received: 0,
     };
-    Ok(carver.place(0, real))
+    Ok(carver.place(0, Real::new(function, interrupt, driver)))
 }
 
 /// Has CPU 0 look at the devices though none interrupts.

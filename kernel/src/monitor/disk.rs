@@ -1,8 +1,7 @@
 //! Virtual disks on the board: their calls, their interrupt, their command.
 
-use super::calls::{Done, GuestRange};
+use super::calls::{numbers_and_name, Done, GuestRange};
 use super::cpu::{Cpu, POSTED_DISK};
-use super::memory::SharedPages;
 use super::partition::Partitions;
 use super::real::RealMemory;
 use super::resident::Resident;
@@ -19,7 +18,7 @@ use crate::disk::virtual_disk::{Mount, VirtualDisk};
 use crate::disk::{Disks, Edge, Queue, Refused, BLOCK};
 use crate::events::Event;
 use crate::machine::{NodeId, RunSize};
-use disco_abi::{CallError, DiskInfo, DiskMode, DISK_COMMANDS_MAX, LINE_DISK, NAME_MAX, PAGE_SIZE};
+use disco_abi::{CallError, DiskInfo, DiskMode, DISK_COMMANDS_MAX, LINE_DISK, PAGE_SIZE};
 use disco_arch::board::XKPHYS_CACHED;
 use disco_arch::cp0;
 use disco_flash::{text, DescriptionView};
@@ -100,10 +99,7 @@ impl Monitor {
         work: impl FnOnce(&mut Disks, &mut Edge<'_>) -> R,
     ) -> Option<R> {
         let disk = self.devices.disk?;
-        let memory = SharedPages {
-            monitor: self,
-            node,
-        };
+        let memory = self.shared_pages(node);
         let mut disks = self.disks.lock();
         let mut driver = disk.driver.lock();
         let mut edge = Edge {
@@ -162,8 +158,7 @@ impl Monitor {
 
     /// Transfers of the real disk may have ended, says its interrupt.
     pub(super) fn disk_ready(&'static self) {
-        let node = self.devices.disk.map(|_| NodeId(0));
-        let _ = node.and_then(|node| self.with_disks(node, |disks, edge| disks.completed(edge)));
+        let _ = self.with_disks(NodeId(0), |disks, edge| disks.completed(edge));
     }
 
     /// Takes up to `count` pages from the global disk cache that nobody else uses.
@@ -197,12 +192,7 @@ impl Cpu {
         {
             let disks = self.monitor.disks.lock();
             let (_, disk) = disks.mount(resident.vm.slot.id.0.into(), number)?;
-            let (numbers, name) = answer.split_at_mut(BYTES - (NAME_MAX + 1));
-            let fields = [disk.sectors, disk.mode as u64].map(u64::to_be_bytes);
-            numbers.copy_from_slice(fields.as_flattened());
-            for (to, from) in name.iter_mut().zip(disk.name.bytes()) {
-                *to = from;
-            }
+            numbers_and_name(&mut answer, [disk.sectors, disk.mode as u64], disk.name);
         }
         range.write(self.guest_memory(resident), &answer)?;
         Ok(Done::Value(0))
@@ -314,12 +304,7 @@ impl Cpu {
         range
             .shortened(count * DONE_BYTES)
             .write(self.guest_memory(resident), &answer)?;
-        let first = vm.slot.vcpu(0);
-        if resident.id == first {
-            resident.vcpu.set_line(LINE_DISK, more);
-        } else if !more {
-            self.monitor.post(first, POSTED_DISK);
-        }
+        self.line_taken(resident, LINE_DISK, more);
         Ok(Done::Value(count as u64))
     }
 

@@ -102,9 +102,16 @@ impl Cpu {
 
     /// Pages with several users, taken near this CPU.
     pub(super) fn shared_pages(&self) -> SharedPages {
+        self.monitor.shared_pages(self.shared.node)
+    }
+}
+
+impl Monitor {
+    /// Pages with several users, taken near `node`.
+    pub(super) fn shared_pages(&'static self, node: NodeId) -> SharedPages {
         SharedPages {
-            monitor: self.monitor,
-            node: self.shared.node,
+            monitor: self,
+            node,
         }
     }
 }

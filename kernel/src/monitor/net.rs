@@ -1,9 +1,8 @@
 //! The virtual subnet's calls, and its command.
 
-use super::calls::{Done, GuestRange};
+use super::calls::{numbers_and_name, Done, GuestRange};
 use super::cpu::{Cpu, POSTED_NET};
 use super::device::{Real, RealCard};
-use super::memory::SharedPages;
 use super::resident::{Resident, ResidentVm};
 use super::slot::VmSlot;
 use super::{Carver, Monitor};
@@ -21,8 +20,8 @@ use crate::net::switch::{Subnet, Woken};
 use crate::net::Refused;
 use core::slice;
 use disco_abi::{
-    net_address, net_link_address, CallError, NetInfo, NetPeer, NetSlot, LINE_NET, NAME_MAX,
-    NET_GATEWAY, NET_LIST_MAX, NET_NAME_SERVER, NET_PREFIX, NET_SLOTS_MAX, PAGE_SIZE,
+    net_address, net_link_address, CallError, NetInfo, NetPeer, NetSlot, LINE_NET, NET_GATEWAY,
+    NET_LIST_MAX, NET_NAME_SERVER, NET_PREFIX, NET_SLOTS_MAX, PAGE_SIZE,
 };
 
 const LIST: usize = NET_LIST_MAX as usize;
@@ -54,11 +53,6 @@ fn is_connected(slot: &VmSlot) -> bool {
     slot.described.net.get() != 0
 }
 
-/// The numbers as a guest reads them from a structure.
-fn words<const N: usize>(numbers: [u64; N]) -> [[u8; 8]; N] {
-    numbers.map(u64::to_be_bytes)
-}
-
 impl Cpu {
     /// The call `NetInfo`.
     pub(super) fn net_info(
@@ -69,13 +63,14 @@ impl Cpu {
         let vm = resident.vm;
         on_subnet(vm)?;
         let number = vm.slot.id.0.into();
-        let info = words([
+        let info = [
             net_link_address(number),
             net_address(number),
             NET_PREFIX,
             NET_GATEWAY,
             NET_NAME_SERVER,
-        ]);
+        ];
+        let info = info.map(u64::to_be_bytes);
         const BYTES: usize = size_of::<NetInfo>();
         let range = GuestRange::check(&vm.pmap, address, BYTES as u64, BYTES)?;
         range.write(self.guest_memory(resident), info.as_flattened())?;
@@ -102,12 +97,8 @@ impl Cpu {
         };
         let number = peer.id.0.into();
         let mut answer = [0; BYTES];
-        let fields = words([net_link_address(number), net_address(number)]);
-        let (numbers, name) = answer.split_at_mut(BYTES - (NAME_MAX + 1));
-        numbers.copy_from_slice(fields.as_flattened());
-        for (to, from) in name.iter_mut().zip(peer.name.bytes()) {
-            *to = from;
-        }
+        let fields = [net_link_address(number), net_address(number)];
+        numbers_and_name(&mut answer, fields, peer.name);
         range.write(self.guest_memory(resident), &answer)?;
         Ok(Done::Value(1))
     }
@@ -133,9 +124,7 @@ impl Cpu {
             }
         }
     }
-}
 
-impl Cpu {
     /// The call `NetSend`.
     pub(super) fn net_send(
         &mut self,
@@ -248,13 +237,8 @@ impl Cpu {
 
     /// A virtual CPU has received: the line of the first one falls if no message waits.
     fn net_taken(&self, resident: &mut Resident) {
-        let slot = resident.vm.slot;
-        let waits = self.monitor.subnet.lock().is_waiting(slot.id);
-        if resident.id == slot.vcpu(0) {
-            resident.vcpu.set_line(LINE_NET, waits);
-        } else if !waits {
-            self.monitor.post(slot.vcpu(0), POSTED_NET);
-        }
+        let waits = self.monitor.subnet.lock().is_waiting(resident.vm.slot.id);
+        self.line_taken(resident, LINE_NET, waits);
     }
 
     /// Tells of what was refused, and what the call returns for it.
@@ -286,19 +270,13 @@ impl Link for Outside {
 impl Monitor {
     /// A virtual machine has ended: what waits for it is given up.
     pub(super) fn disconnect(&'static self, vm: VmId) {
-        let shared = SharedPages {
-            monitor: self,
-            node: NodeId(0),
-        };
+        let shared = self.shared_pages(NodeId(0));
         self.subnet.lock().close(vm, &shared);
     }
 
     /// A frame has come from outside, on CPU 0.
     pub(super) fn frame_came(&'static self, frame: &[u8]) {
-        let shared = SharedPages {
-            monitor: self,
-            node: NodeId(0),
-        };
+        let shared = self.shared_pages(NodeId(0));
         let woken = self.subnet.lock().receive_outside(frame, &shared);
         self.wake_receivers(woken);
     }

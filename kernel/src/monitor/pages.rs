@@ -2,6 +2,7 @@
 
 use super::calls::Done;
 use super::cpu::Cpu;
+use super::memory::GuestMemory;
 use super::resident::{Resident, ResidentVm};
 use crate::address::GuestPage;
 use crate::machine::shared::GuestPages;
@@ -25,32 +26,18 @@ fn whole_pages(vm: &ResidentVm, start: u64, bytes: u64) -> Result<(u64, u64), Ca
 }
 
 impl Cpu {
-    /// The call `PageFree`.
-    pub(super) fn page_free(
+    /// The calls `PageFree` and `PageZero`: does `change` to each page.
+    pub(super) fn change_pages(
         &self,
         resident: &mut Resident,
         start: u64,
         bytes: u64,
+        change: fn(&mut GuestMemory<'_>, GuestPage),
     ) -> Result<Done, CallError> {
         let (first, count) = whole_pages(resident.vm, start, bytes)?;
         let mut memory = self.guest_memory(resident);
         for page in first..first + count {
-            memory.free(GuestPage(page));
-        }
-        Ok(Done::Value(0))
-    }
-
-    /// The call `PageZero`.
-    pub(super) fn page_zero(
-        &self,
-        resident: &mut Resident,
-        start: u64,
-        bytes: u64,
-    ) -> Result<Done, CallError> {
-        let (first, count) = whole_pages(resident.vm, start, bytes)?;
-        let mut memory = self.guest_memory(resident);
-        for page in first..first + count {
-            memory.clear(GuestPage(page));
+            change(&mut memory, GuestPage(page));
         }
         Ok(Done::Value(0))
     }
