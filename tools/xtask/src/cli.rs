@@ -35,7 +35,7 @@ pub enum Action {
     /// Run the tests: host tests, then boot tests under QEMU.
     #[command(after_help = TEST_EXAMPLES)]
     Test(TestArgs),
-    /// Run the same Linux natively and as a guest, and compare; or see what sharing saves.
+    /// Run the same Linux natively and as a guest, and compare; or see what sharing saves, on disks or on the subnet.
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
     /// Run small programs natively and as a guest, and compare what they saw.
@@ -97,7 +97,8 @@ Examples:
 const BENCH_EXAMPLES: &str = "\
 Examples:
   cargo xtask bench --json bench.json
-  cargo xtask bench sharing";
+  cargo xtask bench sharing
+  cargo xtask bench net --json net.json";
 
 const POWER_CUT_EXAMPLES: &str = "\
 A Linux guest appends records with fsync to files on an exclusive and on a cow-persistent disk. At a random
@@ -254,6 +255,8 @@ pub struct PowerCutArgs {
 pub enum Benchmark {
     /// Memory of 1, 2, 4 and 8 virtual machines that read the same disks.
     Sharing,
+    /// A file by TCP from one virtual machine to another: instructions, and pages that were not copied.
+    Net,
 }
 
 /// Arguments of `bench`.

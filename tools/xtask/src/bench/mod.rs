@@ -2,9 +2,11 @@
 //! guest, both with counted instructions, where a nanosecond is an instruction and every run
 //! gives the same figures.
 
+mod net;
 mod report;
 mod sharing;
 mod sides;
+mod watched;
 
 use crate::build::{linux, monitor};
 use crate::cli::{BenchArgs, Benchmark};
@@ -16,6 +18,13 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 
+/// Counts instructions, and lets the clock chip follow them.
+const COUNTED: &[&str] = &[
+    "-icount",
+    "shift=0,sleep=off",
+    "-rtc",
+    "base=2026-01-01,clock=vm",
+];
 /// Phases that the guest's `bench` command knows, with what they do and the ratio we want.
 const PHASES: &[Phase] = &[
     Phase {
@@ -56,13 +65,16 @@ pub fn run(args: &BenchArgs, installer: &Installer) -> Result<ExitCode> {
     needs.extend(Need::LINUX);
     let toolchain = installer.provide(&needs)?;
     let json = args.json.as_deref();
-    match args.what {
-        None => board(json, &toolchain).map(|()| ExitCode::SUCCESS),
-        Some(Benchmark::Sharing) => sharing::run(json, &toolchain).map(|met| match met {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::FAILURE,
-        }),
-    }
+    let met = match args.what {
+        None => board(json, &toolchain).map(|()| true),
+        Some(Benchmark::Sharing) => sharing::run(json, &toolchain),
+        Some(Benchmark::Net) => net::run(json, &toolchain),
+    }?;
+    Ok(if met {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Measures both sides and prints them; `json` keeps the figures.

@@ -2,17 +2,12 @@
 //! disks (the paper's Figure 6). In every configuration eight instances of one workload read the same
 //! files, on 1, 2, 4 or 8 virtual machines.
 
+use super::watched::Watched;
 use crate::build::guests;
 use crate::build::monitor::Image;
 use crate::description::Machine;
-use crate::disk::{DiskFile, Keep, Layout};
-use crate::flash::Flash;
-use crate::paths;
-use crate::run::drive::Drive;
-use crate::run::qemu::Board;
-use crate::run::session::Session;
 use crate::setup::toolchain::Toolchain;
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use regex::bytes::Regex;
 use serde::Deserialize;
 use serde_json::json;
@@ -21,7 +16,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Virtual machines of the configurations, and instances of the workload in each of them.
 const CONFIGURATIONS: [usize; 4] = [1, 2, 4, 8];
@@ -147,109 +142,36 @@ fn machine(vms: usize) -> Result<Machine> {
 }
 
 fn measure(monitor: &Image, machine: &Machine) -> Result<Usage> {
-    let folder = paths::target().join("bench");
-    fs::create_dir_all(&folder)?;
-    let flash = folder.join("sharing.flash");
-    let (description, payload) = machine.encode()?;
-    Flash::assemble(monitor, &description, payload.bytes)?.write(&flash)?;
-    let layout = Layout::of(machine)?.context("a machine without disks")?;
-    let disk = DiskFile::provide(&layout, &folder.join("sharing.disk"), Keep::Discard)?;
-    let mut board = Board::of_image(&flash, folder.join("sharing.events.log"), Vec::new())?;
-    board.disk = Some(Drive::File(disk.path().to_path_buf()));
     let vms = machine.vms.len();
-    let logs = folder.join(format!("sharing-{vms}"));
-    let session = Session::start(&board.command(), &board.events, LIMIT, &logs)?;
     eprintln!("{vms} virtual machines: measuring ...");
-    let mut watched = Watched {
-        session,
-        deadline: Instant::now() + Duration::from_secs(LIMIT),
-        read: 0,
-    };
-    let usage = watched.measure(machine);
-    drop(watched);
-    disk.remove();
-    let _ = fs::remove_file(&flash);
-    usage.with_context(|| {
-        let log = logs.with_extension("console.log");
-        format!("see {}", paths::shown(&log))
+    let name = format!("sharing-{vms}");
+    Watched::run(monitor, machine, (&name, LIMIT), &[], |watched| {
+        usage(watched, machine)
     })
 }
 
-/// A machine whose console is answered.
-struct Watched {
-    session: Session,
-    deadline: Instant,
-    /// How much of the console was understood.
-    read: usize,
-}
-
-impl Watched {
-    fn measure(&mut self, machine: &Machine) -> Result<Usage> {
-        let vms = machine.vms.len();
-        for vm in &machine.vms {
-            let name = &vm.name;
-            self.wait(|session| Ok(session.events.find("shell_ready", Some(name)).is_some()))?;
-        }
-        let count = INSTANCES / vms;
-        for vm in &machine.vms {
-            self.say(
-                &format!("\rvm console {}\r", vm.name),
-                &format!("{}:.*# ", vm.name),
-            )?;
-            let command =
-                format!("mount -t ext4 -o ro /dev/vdb /mnt; (/mnt/sharing {count}; echo) & \r");
-            self.say(&command, &format!("{}:.*# ", vm.name))?;
-            self.session.send("\u{1d}");
-        }
-        let done = Regex::new(r"(?m)sharing done, (\d+) result$")?;
-        let from = self.read;
-        self.wait(|session| Ok(done.find_iter(&session.console()[from..]).count() == vms))?;
-        for found in done.captures_iter(&self.session.console()[from..]) {
-            ensure!(
-                &found[1] == b"1",
-                "the instances have not all read the same"
-            );
-        }
-        thread::sleep(SETTLING);
-        self.read = self.session.console_len();
-        let from = self.read;
-        self.say("\rmem --json\r", r#""kind":"free and promised".*\n"#)?;
-        let console = self.session.console();
-        Usage::read(vms, &String::from_utf8_lossy(&console[from..]))
+/// Runs the workload everywhere and asks for the memory that is in use then.
+fn usage(watched: &mut Watched, machine: &Machine) -> Result<Usage> {
+    let vms = machine.vms.len();
+    watched.shells(machine)?;
+    let count = INSTANCES / vms;
+    for vm in &machine.vms {
+        watched.attach(&vm.name)?;
+        let command = format!("mount -t ext4 -o ro /dev/vdb /mnt; (/mnt/sharing {count}; echo) &");
+        watched.shell(&command)?;
+        watched.detach();
     }
-
-    /// Types, and waits until the console matches.
-    fn say(&mut self, text: &str, pattern: &str) -> Result<()> {
-        let regex = Regex::new(pattern)?;
-        let from = self.read;
-        self.session.send(text);
-        let mut end = from;
-        self.wait(|session| {
-            let console = session.console();
-            let found = regex.find(&console[from..]);
-            end = found.map_or(end, |found| from + found.end());
-            Ok(found.is_some())
-        })?;
-        self.read = end;
-        Ok(())
+    let done = Regex::new(r"(?m)sharing done, (\d+) result$")?;
+    watched.wait(|console| done.find_iter(console).count() == vms)?;
+    for found in done.captures_iter(&watched.unread()) {
+        ensure!(
+            &found[1] == b"1",
+            "the instances have not all read the same"
+        );
     }
-
-    fn wait(&mut self, mut met: impl FnMut(&mut Session) -> Result<bool>) -> Result<()> {
-        loop {
-            self.session.events.poll();
-            if met(&mut self.session)? {
-                return Ok(());
-            }
-            if let Some(panic) = self.session.events.find("panic", None) {
-                bail!("the monitor stopped: {:?}", panic.reason);
-            }
-            ensure!(
-                self.session.ended()?.is_none() && Instant::now() < self.deadline,
-                "the machine has ended or is too slow"
-            );
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
+    thread::sleep(SETTLING);
+    let answer = watched.ask("mem --json", r#""kind":"free and promised".*\n"#)?;
+    Usage::read(vms, &answer)
 }
 
 const MIB: f64 = (1 << 20) as f64;

@@ -1,6 +1,6 @@
 //! The two sides of the comparison.
 
-use super::PHASES;
+use super::{COUNTED, PHASES};
 use crate::build::{linux, monitor::Image};
 use crate::description::Machine;
 use crate::flash::Flash;
@@ -21,13 +21,6 @@ use std::time::{Duration, Instant};
 /// Nanoseconds of virtual time that each phase took.
 pub type Figures = BTreeMap<String, u64>;
 
-/// Counts instructions, and lets the clock chip follow them.
-const COUNTED: &[&str] = &[
-    "-icount",
-    "shift=0,sleep=off",
-    "-rtc",
-    "base=2026-01-01,clock=vm",
-];
 /// No calibration of the delay loop, which the guest does not
 /// need either.
 const NATIVE_COMMAND_LINE: &str = "lpj=5000000";
