@@ -233,6 +233,40 @@ fn one_that_went_to_another_node_returns_when_its_own_is_idle() {
     assert_eq!(world.queues[0].current(), Some(away));
 }
 
+#[test]
+fn slices_that_get_longer_leave_time_for_who_has_waited() {
+    // Who sleeps leaves the period to fewer.
+    let sleeps = |run, pause| Work::Sleeps { run, pause };
+    let calls = |whom, run| Work::Calls { whom, run };
+    let locks = |think, hold| Work::Locks {
+        lock: 0,
+        think,
+        hold,
+        yields: false,
+    };
+    let one = [
+        sleeps(7101, 6401),
+        Work::Computes,
+        sleeps(7201, 801),
+        calls(0, 100),
+        Work::Computes,
+    ];
+    let two = [
+        sleeps(7951, 6751),
+        Work::Computes,
+        locks(100, 100),
+        calls(4, 2951),
+        locks(3901, 1001),
+        Work::Computes,
+        Work::Computes,
+        sleeps(4551, 5901),
+    ];
+    for (nodes, works) in [(&[0u8][..], &one[..]), (&[0, 0], &two)] {
+        let report = run(nodes, works, 1);
+        assert!(report.longest_wait <= PERIOD, "{report:?}");
+    }
+}
+
 fn any_work(others: u16) -> impl Strategy<Value = Work> {
     let ticks = || MS / 10..8 * MS;
     prop_oneof![

@@ -28,18 +28,26 @@ impl RunQueue {
         self.slice_begin + self.slice_len
     }
 
-    /// Whether the `older` longest ready ones all begin to run within a round after they became
-    /// ready, if they do so one after the other behind somebody else's slice from `now` on. A
-    /// round is the period, or longer if there are too many for it.
+    /// The longest slice from `now` on after which the `older` longest ready ones, one after the
+    /// other, all begin to run within a round after they became ready. A round is the period, or
+    /// longer if there are too many for it.
     #[inline(never)]
-    fn leaves_time_for(&self, older: usize, now: u64) -> bool {
+    fn room(&self, older: usize, now: u64) -> u64 {
         let slice = self.slice();
         let round = self.times.period.max(slice * self.runnable());
-        let mut begin = now;
-        self.ready.iter().take(older).all(|waiter| {
-            begin += slice;
-            begin <= waiter.since + round
-        })
+        let mut others = now;
+        let room = |waiter: &Waiter| {
+            let room = (waiter.since + round).saturating_sub(others);
+            others += slice;
+            room
+        };
+        let rooms = self.ready.iter().take(older).map(room);
+        rooms.min().unwrap_or(u64::MAX)
+    }
+
+    /// Whether there is room for a whole slice.
+    fn leaves_time_for(&self, older: usize, now: u64) -> bool {
+        self.room(older, now) >= self.slice()
     }
 
     /// The ready one that has run least, of all or of those that have woken, with its place in
@@ -123,9 +131,12 @@ impl RunQueue {
     fn begin_slice(&mut self, now: u64, left: u64) {
         self.yields = false;
         self.slice_begin = now;
+        // Slices get longer when fewer are left to share the period: some may have waited for it.
+        let longest = self.slice().min(self.room(usize::MAX, now));
+        let longest = longest.max(self.times.least);
         self.slice_len = match left {
-            0 => self.slice(),
-            left => left.min(self.slice()),
+            0 => longest,
+            left => left.min(longest),
         };
     }
 

@@ -125,42 +125,32 @@ impl Vcpu<'_> {
             return self.fill_linear(address, offset, trap, pmap, hardware);
         }
         let asid = self.asid();
-        let found = self
-            .tlb
-            .find(address, asid)
-            .map(|(index, entry)| (entry, Some(index)));
-        let allows = |entry: &TlbEntry| {
-            let need = if trap.code() == code::MOD {
-                LO_V | LO_D
-            } else {
-                LO_V
-            };
+        let need = match trap.code() {
+            code::MOD => LO_V | LO_D,
+            _ => LO_V,
+        };
+        let mut valid = false;
+        let mut allows = |entry: &TlbEntry| {
+            valid |= entry.lo(address) & LO_V != 0;
             entry.lo(address) & need == need
         };
-        let (entry, index) = match found {
-            Some(found) if allows(&found.0) => found,
-            _ => match self.registers.walk(address, asid, pmap, hardware) {
-                Some(walked) if allows(&walked) => (walked, None),
-                _ => {
-                    // Of entries that overlap, the real TLB has that of the second level: if it
-                    // lacks D though the guest gave it, the page is one that others use.
-                    let held = self.l2.guest_pair(address, asid);
-                    let other = held
-                        .filter(|(held, _)| {
-                            found.is_some() && trap.code() == code::MOD && allows(held)
-                        })
-                        .map(|(held, origin)| (held, Some(origin)));
-                    let hidden = || self.l2.guest_entry(address, asid).map(|e| (e, None));
-                    match other.or(found).or_else(hidden) {
-                        Some(found) => found,
-                        None => return Fault::Raise(Exception::at(trap.code(), address)),
-                    }
-                }
-            },
-        };
-        if !allows(&entry) {
-            return Fault::Raise(Exception::at(trap.code(), address));
+        let written = self.tlb.find(address, asid);
+        let mut decides = written
+            .filter(|(_, entry)| allows(entry))
+            .map(|(index, entry)| (entry, Some(index)));
+        if decides.is_none() {
+            let walked = self.registers.walk(address, asid, pmap, hardware);
+            decides = walked.filter(&mut allows).map(|entry| (entry, None));
         }
+        // A shadow, or of entries that overlap the one that the real TLB has.
+        let held = || self.l2.guest_pair(address, asid);
+        if let Some((entry, origin)) = decides.is_none().then(held).flatten() {
+            decides = allows(&entry).then_some((entry, Some(origin)));
+        }
+        let Some((entry, index)) = decides else {
+            let code = if valid { trap.code() } else { trap.miss_code() };
+            return Fault::Raise(Exception::at(code, address));
+        };
         let origin = match index {
             Some(index) => index,
             None => self.replace_stale(address, asid, &entry, hardware),
@@ -180,7 +170,8 @@ impl Vcpu<'_> {
         match self.tlb.find(address, asid) {
             Some((index, old)) if old.page_mask == entry.page_mask => {
                 self.tlb.write(index, *entry);
-                if old.is_global() != entry.is_global() {
+                // Parts of it that the second level holds may be other pages now.
+                if !entry.only_adds_to(&old) {
                     self.forget(&old, hardware);
                 }
                 index

@@ -75,6 +75,16 @@ impl TlbEntry {
             && (self.is_global() || other.is_global() || (self.hi ^ other.hi) & ASID_MASK == 0)
     }
 
+    /// Whether it allows more than `older`, an entry of the same pages, at most, and maps nothing
+    /// elsewhere.
+    pub const fn only_adds_to(&self, older: &Self) -> bool {
+        const fn adds(lo: u64, older: u64) -> bool {
+            let added = lo ^ older;
+            added & LO_G == 0 && (older & LO_V == 0 || added & !(lo & LO_D) == 0)
+        }
+        adds(self.lo0, older.lo0) && adds(self.lo1, older.lo1)
+    }
+
     /// EntryLo of the page that holds `address`.
     pub const fn lo(&self, address: u64) -> u64 {
         if address & self.page_bytes() == 0 {

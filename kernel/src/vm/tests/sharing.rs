@@ -55,6 +55,21 @@ fn a_store_to_a_lent_page_is_a_fault_and_a_load_is_none() {
     }
 }
 
+/// The real TLB may have either; the store ends as one of the two says.
+#[test]
+fn a_store_to_a_lent_page_ends_as_an_entry_says_also_where_two_overlap() {
+    let mut guest = Guest::new();
+    guest.change(PAGE, 1, Change::Lend);
+    guest.tlbwi(0, &entry(4));
+    guest.tlbwi(1, &entry(DV | 1));
+    let end = guest.access(ADDRESS, Access::Store);
+    let allowed = [
+        End::Outcome(Outcome::Unshare(GuestPage(PAGE))),
+        End::Exception(code::TLBS, 0x180),
+    ];
+    assert!(allowed.contains(&end), "{end:x?}");
+}
+
 #[test]
 fn small_pages_are_taken_back_too() {
     let mut guest = Guest::new();

@@ -188,6 +188,56 @@ fn wired_entries_survive_the_walker() {
     assert_eq!(guest.tlbr(0), wired);
 }
 
+/// What the tables say comes in place of an entry in the TLB; in parts, as the TLB's page size is
+/// smaller.
+#[test]
+fn a_page_in_place_of_another_leaves_no_part_of_it() {
+    let mut guest = guest();
+    let small = TlbEntry {
+        hi: 0x700_0000,
+        lo0: lo(0, DV),
+        lo1: lo(0, DV),
+        page_mask: 0,
+    };
+    let older = TlbEntry {
+        hi: 0,
+        lo0: lo(0x2_0000, DV),
+        lo1: lo(0x2_4000, 4),
+        page_mask: 0x6000,
+    };
+    guest.tlbwi(0, &small);
+    guest.tlbwi(1, &older);
+    for offset in [0, 0x2000] {
+        let end = End::Machine(guest.machine_address(0x2_0000 + offset));
+        assert_eq!(guest.access(offset, Access::Load), end);
+    }
+    set(&mut guest, 0, pte(0x2_8000, DV, 0));
+    set(&mut guest, 0x4000, pte(0x2_c000, DV, 0));
+    let end = End::Machine(guest.machine_address(0x2_c000));
+    assert_eq!(guest.access(0x4000, Access::Load), end);
+    assert_eq!(guest.tlbr(1).lo0, lo(0x2_8000, DV));
+    for offset in [0, 0x2000] {
+        let end = End::Machine(guest.machine_address(0x2_8000 + offset));
+        assert_eq!(guest.access(offset, Access::Load), end);
+    }
+    guest.audit();
+}
+
+#[test]
+fn a_read_only_page_beside_an_invalid_larger_one_is_modified() {
+    let mut guest = guest();
+    let invalid = TlbEntry {
+        hi: 0,
+        lo0: lo(0, 4),
+        lo1: lo(0, 4),
+        page_mask: 0x1f_e000,
+    };
+    guest.tlbwi(0, &invalid);
+    set(&mut guest, 0x4000, pte(0x2_0000, 2, 0));
+    let modified = End::Exception(code::MOD, 0x180);
+    assert_eq!(guest.access(0x4000, Access::Store), modified);
+}
+
 proptest! {
     #[test]
     fn any_setting_is_harmless(
