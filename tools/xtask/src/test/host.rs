@@ -28,6 +28,7 @@ const BIG_ENDIAN_PACKAGES: &[&str] = &[
     "disco-executor-layout",
     "disco-flash",
     "disco-kernel",
+    "disco-magic",
 ];
 /// Names of tests on big-endian MIPS begin so.
 pub const BIG_ENDIAN: &str = "big-endian";
