@@ -32,7 +32,7 @@ const LIMIT: Duration = Duration::from_secs(900);
 /// Linux on the bare board.
 pub fn native() -> Result<Figures> {
     let line = format!("{NATIVE_COMMAND_LINE} {}", request());
-    let mut command = native::command(&linux::initramfs_path(), MEMORY, &line);
+    let mut command = native::command(&linux::bench_initramfs_path(), MEMORY, &line);
     measure("native", command.args(COUNTED), &events("native")?)
 }
 
@@ -40,7 +40,11 @@ pub fn native() -> Result<Figures> {
 pub fn guest(monitor: &Image) -> Result<Figures> {
     let text = format!(
         "[hardware]\ncpus = 1\nnodes = 1\nmemory = \"512M\"\nconsole = \"bench\"\n\
-         [[vm]]\nname = \"bench\"\nguest = \"linux\"\nmemory = \"{MEMORY}\"\ncmdline = \"{}\"\n",
+         [[vm]]\nname = \"bench\"\nguest = {:?}\ninitrd = {:?}\nmemory = \"{MEMORY}\"\n\
+         cmdline = \"{} {}\"\n",
+        linux::bench_kernel_path(),
+        linux::bench_initramfs_path(),
+        linux::COMMAND_LINE,
         request()
     );
     let machine = Machine::parse("the benchmark's machine", Path::new(""), &text)?;
