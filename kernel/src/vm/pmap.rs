@@ -75,7 +75,7 @@ impl Backing {
     }
 
     const fn of(lo: u32) -> Self {
-        let page = MachinePage((lo >> 8) as u64);
+        let page = MachinePage(lo as u64 >> 8);
         match lo {
             0 => Self::Nothing,
             _ if lo & LO_D as u32 != 0 => Self::Own(page),
@@ -181,6 +181,25 @@ impl<'a> Pmap<'a> {
         self.machine_page(guest.page())?
             .address()
             .checked_add(guest.offset_in_page())
+    }
+
+    /// What `read` finds at the machine address behind a guest-physical one, within the page. A sibling may
+    /// take the page away meanwhile: what was read then does not count.
+    pub fn read<T>(&self, from: GuestPhysical, read: impl Fn(MachineAddress) -> T) -> Option<T> {
+        const TRIES: usize = 4;
+        let lo = &self.entry(from.page())?.lo;
+        let mut before = lo.load(Ordering::Acquire);
+        for _ in 0..TRIES {
+            let page = Backing::of(before).page()?;
+            let found = read(MachineAddress(page.address().0 | from.offset_in_page()));
+            fence(Ordering::Acquire);
+            let after = lo.load(Ordering::Relaxed);
+            if after == before {
+                return Some(found);
+            }
+            before = after;
+        }
+        None
     }
 
     /// EntryLo of a guest page: page number, cache attribute, D and V.

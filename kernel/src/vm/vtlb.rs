@@ -125,8 +125,9 @@ pub struct VirtualTlb {
     /// For each entry, which address bits it compares and with what: the search is on the way of
     /// every miss.
     keys: [Key; TLB_ENTRIES],
-    /// How many entries map something.
-    live: u8,
+    /// Which entries map something, a bit each: few, where the second level holds what the guest
+    /// inserts.
+    live: u16,
     random: u8,
     /// Wired: entries below are not replaced at random.
     wired: u8,
@@ -154,30 +155,35 @@ impl VirtualTlb {
         let index = index as usize % TLB_ENTRIES;
         let old = core::mem::replace(&mut self.entries[index], entry);
         self.keys[index] = Key::of(&entry);
-        self.live = self.live + u8::from(entry.hi & EHINV == 0) - u8::from(old.hi & EHINV == 0);
+        let is_live = u16::from(entry.hi & EHINV == 0);
+        self.live = self.live & !(1 << index) | is_live << index;
         old
     }
 
     /// The entry that maps `address` for `asid`, and its index.
     pub fn find(&self, address: u64, asid: u64) -> Option<(u32, TlbEntry)> {
-        if self.live == 0 {
-            return None;
-        }
         let any = seeded(Defect::AsidMatch);
-        let candidates = self.keys.iter().zip(&self.entries).enumerate();
-        for (index, (key, entry)) in candidates {
-            if address & key.mask == key.page
-                && entry.matches(address, if any { entry.hi } else { asid })
-            {
-                return Some((index as u32, *entry));
-            }
-        }
-        None
+        self.live().find_map(|index| {
+            let (key, entry) = (self.keys[index], &self.entries[index]);
+            let found = address & key.mask == key.page
+                && entry.matches(address, if any { entry.hi } else { asid });
+            found.then_some((index as u32, *entry))
+        })
     }
 
     /// Whether some entry and `other` both map an address for the same ASID.
     pub fn overlaps(&self, other: &TlbEntry) -> bool {
-        self.live != 0 && self.entries.iter().any(|entry| entry.overlaps(other))
+        self.live().any(|index| self.entries[index].overlaps(other))
+    }
+
+    /// The indices of entries that map something, in order.
+    fn live(&self) -> impl Iterator<Item = usize> {
+        let mut rest = self.live;
+        core::iter::from_fn(move || {
+            let index = rest.trailing_zeros() as usize;
+            rest &= rest.wrapping_sub(1);
+            (index < TLB_ENTRIES).then_some(index)
+        })
     }
 
     /// The number of wired entries.

@@ -9,8 +9,7 @@ use super::mapping::linear_offset;
 use super::pmap::Pmap;
 use super::vcpu::Registers;
 use super::vtlb::{TlbEntry, ASID_MASK, LO_G, LO_RI, LO_XI, VPN2_MASK};
-use crate::address::GuestPhysical;
-use core::sync::atomic::{fence, Ordering};
+use crate::address::{GuestPhysical, MachineAddress};
 
 /// PWCtl.PWEn.
 const ENABLED: u32 = 1 << 31;
@@ -45,18 +44,18 @@ impl Registers {
         if self.pw_ctl & (ENABLED | segment) != ENABLED | segment || self.pw_size >> 30 & 1 == 0 {
             return None;
         }
-        let load = |pointer: u64, index: u64| {
+        let slot = |pointer: u64, index: u64| {
             let slot = pointer.wrapping_add(index << 3);
-            let physical = GuestPhysical(linear_offset(slot)?);
-            (slot & 7 == 0).then_some(())?;
-            load(physical, pmap, hardware)
+            let offset = linear_offset(slot)?;
+            (slot & 7 == 0).then_some(GuestPhysical(offset))
         };
+        let load = |slot| pmap.read(slot, |address| hardware.load(address));
         let mut pointer = self.pw_base;
         for level in DIRECTORIES {
             let width = field(self.pw_size, level);
             if width != 0 {
                 let index = address >> field(self.pw_field, level) & low_bits(width);
-                pointer = load(pointer, index)?;
+                pointer = load(slot(pointer, index)?)?;
             }
         }
         let page_shift = field(self.pw_field, 6);
@@ -69,7 +68,15 @@ impl Registers {
         // As a TLB entry is kept: no page number below the page's size, one G for both.
         let kept = LO_RI | LO_XI | 0x3fff_fffe & !(page_mask >> 13 << 6);
         let lo = |entry: u64| (entry >> rotate).rotate_right(2);
-        let (lo0, lo1) = (lo(load(pointer, index)?), lo(load(pointer, index | 1)?));
+        let first = slot(pointer, index)?;
+        let (lo0, lo1) = if first.0 & 8 == 0 {
+            let both = |address: MachineAddress| {
+                [address, MachineAddress(address.0 | 8)].map(|at| hardware.load(at))
+            };
+            pmap.read(first, both)?.map(lo).into()
+        } else {
+            (lo(load(first)?), lo(load(slot(pointer, index | 1)?)?))
+        };
         let global = lo0 & lo1 & LO_G;
         Some(TlbEntry {
             hi: address & VPN2_MASK & !(page_mask | 0x1fff) | asid & ASID_MASK,
@@ -78,18 +85,6 @@ impl Registers {
             page_mask,
         })
     }
-}
-
-/// Reads a word of the guest's memory. A sibling may take the page away meanwhile: what was read then
-/// does not count.
-fn load(physical: GuestPhysical, pmap: &Pmap, hardware: &impl Hardware) -> Option<u64> {
-    const TRIES: usize = 4;
-    (0..TRIES).find_map(|_| {
-        let machine = pmap.machine_address(physical)?;
-        let word = hardware.load(machine);
-        fence(Ordering::Acquire);
-        (pmap.machine_address(physical) == Some(machine)).then_some(word)
-    })
 }
 
 const fn low_bits(width: u32) -> u64 {
