@@ -13,3 +13,14 @@ pub mod monitor;
 pub mod net;
 pub mod schedule;
 pub mod vm;
+
+/// For property tests whose cases take so many times as long as most: as many fewer of them.
+/// `PROPTEST_CASES` counts for them too.
+#[cfg(test)]
+fn cases_of_length(times: u32) -> proptest::test_runner::Config {
+    let all = proptest::test_runner::Config::default();
+    proptest::test_runner::Config {
+        cases: (all.cases / times).max(1),
+        ..all
+    }
+}

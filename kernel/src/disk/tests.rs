@@ -447,7 +447,7 @@ fn run(seed: u64, pages: usize, capacity: usize, bad: bool, private_max: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(crate::cases_of_length(6))]
     #[test]
     fn disks_hold_what_was_written(seed: u64, capacity in 1..9usize, bad: bool) {
         run(seed, 4000, capacity, bad, 1000);

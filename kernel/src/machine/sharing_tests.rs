@@ -184,7 +184,7 @@ fn nth(model: &Model, choice: usize) -> Option<u64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::cases_of_length(4))]
     #[test]
     fn counts_are_those_of_the_model(steps in prop::collection::vec((0u8..6, any::<usize>()), 1..200)) {
         let machine = machine(2, 40);

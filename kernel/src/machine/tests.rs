@@ -255,7 +255,7 @@ fn cpus_allocate_and_free_at_once() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::cases_of_length(4))]
     #[test]
     fn no_guest_sees_what_another_wrote(
         steps in prop::collection::vec((0u16..4, 1u64..40, any::<bool>()), 1..60),

@@ -285,7 +285,7 @@ fn any_work(others: u16) -> impl Strategy<Value = Work> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(crate::cases_of_length(8))]
 
     #[test]
     fn no_ready_one_waits_longer_than_the_period(

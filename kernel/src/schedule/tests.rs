@@ -339,8 +339,6 @@ fn make(world: &mut World, step: Step) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
     #[test]
     fn no_interleaving_loses_a_virtual_cpu_or_a_wake_up(
         steps in prop::collection::vec(step(), 1..150),
@@ -380,7 +378,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(crate::cases_of_length(10))]
 
     #[test]
     fn runnable_ones_of_one_cpu_run_alike(count in 2u16..9, sleepers in 0u16..3) {

@@ -87,7 +87,7 @@ fn check(tree: &Tree, nodes: &Nodes<u32>, model: &BTreeMap<u64, u32>, uses: &Cou
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(crate::cases_of_length(8))]
     #[test]
     fn a_tree_is_a_value_for_each_sector(
         steps in prop::collection::vec(step(), 1..600),

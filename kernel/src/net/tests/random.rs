@@ -193,7 +193,7 @@ fn receive(net: &mut Net<'_>, model: &mut Model, vm: usize, head: (u64, u64), pa
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(crate::cases_of_length(4))]
     #[test]
     fn messages_are_what_was_sent(steps in prop::collection::vec(step(), 1..40)) {
         let memory = SimulatedMemory::new(100_000);
