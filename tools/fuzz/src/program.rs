@@ -5,6 +5,7 @@
 //! out of a program one by one.
 
 use crate::isa::{self, rs, rt, DAHI, DATI, LUI, ORI};
+use disco_abi::HYPCALL;
 use disco_executor_layout as layout;
 
 /// Names of address spaces that the code is seen in, by [`layout::CODE_BASES`].
@@ -72,6 +73,8 @@ pub enum Value {
 pub enum Item {
     /// An instruction.
     Word(u32),
+    /// A monitor call; natively this instruction has its place.
+    Call(u32),
     /// Instructions that load a value.
     Load(u8, Value),
     /// A branch to a unit ahead: the word, its offset's bits, and how many units ahead of the next.
@@ -177,7 +180,7 @@ impl Item {
         match self {
             Self::Load(register, Value::Const(value)) => load(*register, *value, true).len(),
             Self::Load(..) => 4,
-            Self::Word(_) | Self::Branch(..) | Self::Mark => 1,
+            Self::Word(_) | Self::Call(_) | Self::Branch(..) | Self::Mark => 1,
         }
     }
 }
@@ -212,8 +215,8 @@ impl Unit {
 }
 
 impl Program {
-    /// The words in `slot`.
-    pub fn code(&self, slot: u64) -> Code {
+    /// The words in `slot`, natively or as a guest.
+    pub fn code(&self, slot: u64, as_guest: bool) -> Code {
         let mut starts = vec![0];
         for unit in &self.units {
             starts.push(starts[starts.len() - 1] + unit.length());
@@ -228,6 +231,8 @@ impl Program {
             for item in &unit.items {
                 match *item {
                     Item::Word(word) => words.push(word),
+                    Item::Call(_) if as_guest => words.push(HYPCALL),
+                    Item::Call(instead) => words.push(instead),
                     Item::Mark => words.push(ORI.rri(27, 0, words.len() as i32)),
                     Item::Branch(word, bits, ahead) => {
                         let offset = unit_ahead(ahead) as i64 - words.len() as i64 - 1;
@@ -277,7 +282,7 @@ impl Program {
     }
 
     /// What the host writes into a slot from the control page's [`layout::GPR`] on, up to its end.
-    pub fn control(&self, slot: u64) -> Vec<u8> {
+    pub fn control(&self, slot: u64, as_guest: bool) -> Vec<u8> {
         let mut page = vec![0; layout::PAGE as usize];
         let mut put = |offset: u64, value: u64| {
             page[offset as usize..][..8].copy_from_slice(&value.to_be_bytes());
@@ -304,7 +309,7 @@ impl Program {
         for (number, &base) in CODE_BASES.iter().enumerate() {
             put(layout::CODE_BASES + 8 * number as u64, base);
         }
-        let code = self.code(slot);
+        let code = self.code(slot, as_guest);
         for (number, word) in code.words.iter().enumerate() {
             page[layout::CODE as usize + 4 * number..][..4].copy_from_slice(&word.to_be_bytes());
         }

@@ -16,7 +16,8 @@
 //! | jumps to addresses that are not aligned | QEMU sets BadVAddr when it translates such an address, not when it comes there again |
 //! | stores where no memory is | one that crosses into such a page has written its first bytes natively, and nothing in a virtual machine: the monitor knows before |
 //! | accesses behind `tlbr`, before EntryHi is written | `tlbr` of an entry that maps nothing makes the ASID 0, and QEMU goes on with what it has translated for the ASID before |
-//! | `hypcall`, `deret`, `dvp`, `evp`, MSA | not there natively, or hidden |
+//! | monitor calls that change the virtual CPU, or what a program sees | not there natively |
+//! | `deret`, `dvp`, `evp`, MSA | not there natively, or hidden |
 //! | `ginvt`; `eret` to an odd address | they end QEMU 7.2 |
 //! | Count but with Cause.DC, outside marked waiting loops | it is a clock |
 //! | `mtc0` to Status, `ei`, `di` in delay and forbidden slots | QEMU looks for interrupts only where it leaves its translated code, which it does behind these but not in slots |
@@ -24,6 +25,7 @@
 
 mod arithmetic;
 mod branches;
+mod calls;
 mod control;
 mod faults;
 mod float;
@@ -91,6 +93,11 @@ impl Builder {
     }
     pub(crate) fn branch(&mut self, word: u32, bits: u8, ahead: u8) -> &mut Self {
         self.0.items.push(Item::Branch(word, bits, ahead));
+        self
+    }
+    /// A monitor call; natively `instead` has its place.
+    pub(crate) fn call(&mut self, instead: u32) -> &mut Self {
+        self.0.items.push(Item::Call(instead));
         self
     }
     pub(crate) fn mark(&mut self) -> &mut Self {
@@ -246,7 +253,8 @@ impl Generator {
             85..=87 => vec![self.system_call()],
             88..=90 => self.linked(),
             91..=93 => vec![self.float()],
-            94..=95 => vec![self.wild_jump()],
+            94 => vec![self.wild_jump()],
+            95 => vec![self.monitor_call()],
             96 => vec![self.elsewhere()],
             97 => vec![self.hardware_register()],
             98 => vec![self.cache()],
@@ -290,12 +298,12 @@ mod tests {
             };
             let one = program(1, number, sizes);
             assert_eq!(one, program(1, number, sizes));
-            let code = one.code(number % 256);
+            let code = one.code(number % 256, true);
             assert!(code.words.len() <= layout::WORDS, "{}", code.words.len());
             assert_eq!(code.words.len(), code.resume.len());
             words += code.words.len();
             for slot in [0, 255] {
-                assert_eq!(one.code(slot).words.len(), code.words.len());
+                assert_eq!(one.code(slot, false).words.len(), code.words.len());
             }
         }
         assert!(words / 500 >= 50, "{words}");

@@ -93,7 +93,7 @@ fn shown(value: Value) -> String {
 }
 
 fn listing(program: &Program) {
-    let code = program.code(0);
+    let code = program.code(0, true);
     let name = |word: usize| {
         let unit = code.starts.iter().position(|&start| start == word)?;
         Some(program.units.get(unit).map_or("end", |unit| unit.name))

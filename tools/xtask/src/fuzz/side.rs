@@ -142,7 +142,8 @@ impl Side {
         let start = self.slots[usize::try_from(slot)?];
         let file = &self.ram.file;
         file.write_all_at(data, start + layout::DATA_PAGE)?;
-        let control = program.control(slot);
+        // There is a witness beside the guest, and none natively.
+        let control = program.control(slot, self.witness.is_some());
         file.write_all_at(&control, start + layout::CONTROL_PAGE + layout::GPR)?;
         Ok(())
     }
