@@ -241,7 +241,7 @@ no_header_text:
         .asciz  "Disco: the flash is damaged or empty: no header at byte 0x1000. Write it with `cargo xtask flash`.\r\n"
         .balign 4
 wrong_version_text:
-        .asciz  "Disco: the flash image is damaged: this reset code reads layout 1, the header at byte 0x1000 says 0x"
+        .asciz  "Disco: the flash image is damaged: this reset code does not read the layout of the header at byte 0x1000: 0x"
         .balign 4
 damaged_text:
         .asciz  "Disco: the flash image is damaged: the checksum of bytes 0x1010 to 0x3fffff is 0x"

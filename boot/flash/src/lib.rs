@@ -26,7 +26,7 @@ pub const CHECKED_FROM: usize = RESET_SIZE + 16;
 /// First bytes of the header.
 pub const FLASH_MAGIC: [u8; 8] = *b"DISCOFLS";
 /// Version of this layout.
-pub const FLASH_VERSION: u32 = 2;
+pub const FLASH_VERSION: u32 = 3;
 /// First bytes of the machine description.
 pub const DESCRIPTION_MAGIC: [u8; 8] = *b"DISCODSC";
 /// "None" where an index is optional.
@@ -133,20 +133,21 @@ pub struct Vm {
     pub command_line: [u8; COMMAND_LINE_MAX + 1],
 }
 
-/// One file of the payload.
+/// One file of a guest: in the payload, or at the beginning of a disk's partition.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy, Debug)]
 #[repr(C)]
 pub struct File {
     /// Its name for messages, filled with 0.
     pub name: [u8; NAME_MAX + 1],
-    /// Offset from the payload's first byte, a multiple of [`PAYLOAD_ALIGN`].
+    /// Offset from the payload's first byte, a multiple of [`PAYLOAD_ALIGN`]; 0 on a disk.
     pub offset: U64,
     /// Length in bytes.
     pub len: U64,
     /// CRC-32 of its bytes.
     pub crc32: U32,
-    /// 0.
-    pub reserved: U32,
+    /// Index of the [`Disk`], a read-only one that no virtual machine counts, or [`NONE`]: it is in the
+    /// payload.
+    pub disk: U32,
 }
 
 /// Name of a partition on the real disk, as in its GPT: a unique partition GUID, in the byte order
@@ -162,6 +163,11 @@ pub const PARTITION_IMAGE: Guid = [
 /// d15c0d15-6bd2-4a0e-9c5b-3f6d5c1a7e02.
 pub const PARTITION_LOG: Guid = [
     0x15, 0x0d, 0x5c, 0xd1, 0xd2, 0x6b, 0x0e, 0x4a, 0x9c, 0x5b, 0x3f, 0x6d, 0x5c, 0x1a, 0x7e, 0x02,
+];
+/// Type of a partition that begins with a guest's kernel or initial ramdisk:
+/// d15c0d15-6bd2-4a0e-9c5b-3f6d5c1a7e03.
+pub const PARTITION_FILE: Guid = [
+    0x15, 0x0d, 0x5c, 0xd1, 0xd2, 0x6b, 0x0e, 0x4a, 0x9c, 0x5b, 0x3f, 0x6d, 0x5c, 0x1a, 0x7e, 0x03,
 ];
 
 /// One virtual disk.
@@ -185,7 +191,7 @@ pub struct Disk {
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Mount {
-    /// Index of the [`Vm`].
+    /// Index of the [`Vm`], or [`NONE`]: the monitor has it, for guests' files.
     pub vm: U32,
     /// Index of the [`Disk`].
     pub disk: U32,
@@ -260,7 +266,8 @@ impl<'a> DescriptionView<'a> {
         let (mounts, _) = <[Mount]>::ref_from_prefix_with_elems(rest, mount_count)
             .map_err(|_| DescriptionError::Short)?;
         let names = |mount: &Mount| {
-            (mount.vm.get() as usize) < vm_count && (mount.disk.get() as usize) < disk_count
+            let vm = mount.vm.get();
+            (vm == NONE || (vm as usize) < vm_count) && (mount.disk.get() as usize) < disk_count
         };
         let has_mode = |disk: &Disk| DiskMode::from_number(disk.mode.get().into()).is_some();
         if !mounts.iter().all(names) || !disks.iter().all(has_mode) {
@@ -280,11 +287,12 @@ impl<'a> DescriptionView<'a> {
             return Err(DescriptionError::Range);
         }
         let end = machine.payload_len.get();
-        if !files.iter().all(|file| {
-            file.offset
-                .get()
-                .checked_add(file.len.get())
-                .is_some_and(|last| last <= end)
+        if !files.iter().all(|file| match file.disk.get() {
+            NONE => {
+                let last = file.offset.get().checked_add(file.len.get());
+                last.is_some_and(|last| last <= end)
+            }
+            disk => (disk as usize) < disk_count,
         }) {
             return Err(DescriptionError::Range);
         }

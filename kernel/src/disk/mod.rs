@@ -8,6 +8,7 @@
 pub mod cache;
 pub mod command;
 pub mod device;
+mod fetch;
 pub mod gpt;
 pub mod log;
 mod log_serve;
@@ -501,6 +502,8 @@ impl Disks {
     ///
     /// # Errors
     /// It cannot be used; the mount is at fault.
+    #[cfg_attr(target_os = "none", link_section = ".init.text")]
+    #[inline(never)]
     pub fn recover(
         &mut self,
         edge: &mut Edge<'_>,

@@ -90,6 +90,13 @@ impl Request {
         Ok(())
     }
 
+    /// Makes it a read of sectors into nobody's memory.
+    pub fn read(&mut self, sector: u64, sectors: u32) {
+        self.operation = DiskOperation::Read;
+        (self.sector, self.sectors) = (sector, sectors);
+        self.count = 0;
+    }
+
     /// The beginning of its memory.
     pub fn cursor(&self) -> Cursor<'_> {
         Cursor {

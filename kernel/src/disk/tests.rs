@@ -9,6 +9,7 @@ use crate::machine::simulation::{SimulatedGuest, SimulatedMemory};
 use disco_abi::Segment;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use virtual_disk::MONITOR;
 
 const PAGE: usize = PAGE_SIZE as usize;
 /// Guest pages of a virtual machine, and of them those of one command.
@@ -34,6 +35,8 @@ const DISKS: [(DiskMode, u64, u64); 4] = [
     (DiskMode::ReadOnly, 30, 100),
 ];
 const REAL_BLOCKS: u64 = 40;
+/// The disk that the monitor has, too.
+const FILE: usize = 3;
 
 fn leaked<T>(values: impl IntoIterator<Item = T>) -> &'static mut [T] {
     Box::leak(values.into_iter().collect::<Vec<T>>().into_boxed_slice())
@@ -60,7 +63,8 @@ impl World {
             misses: 0,
         };
         let mounts = (0..vms)
-            .flat_map(|vm| (0..DISKS.len()).map(move |disk| Mount::new(vm as u16, disk as u16)));
+            .flat_map(|vm| (0..DISKS.len()).map(move |disk| Mount::new(vm as u16, disk as u16)))
+            .chain([Mount::new(MONITOR, FILE as u16)]);
         let mut disks = Box::new(Disks::new());
         disks.set_up(
             leaked(DISKS.iter().map(disk)),
@@ -462,4 +466,64 @@ proptest! {
     fn a_quota_keeps_private_sectors_down(seed: u64) {
         run(seed, 4000, 4, false, 3);
     }
+}
+
+/// Begins to fetch sectors of a disk for a virtual machine.
+fn fetch(world: &mut World, vm: usize, disk: usize, sectors: u64) -> Result<(), DiskError> {
+    world.with(|disks, edge, _| disks.fetch(edge, vm, disk, sectors))
+}
+
+#[test]
+fn a_guests_file_is_read_once_and_stays_until_its_guests_start() {
+    let (_, first, sectors) = DISKS[FILE];
+    let mut world = World::new(2, 40, 10, 1);
+    assert_eq!(fetch(&mut world, 0, FILE, sectors), Ok(()));
+    assert_eq!(world.disks.fetched(0), None);
+    assert_eq!(fetch(&mut world, 1, FILE, 33), Ok(()));
+    world.completed(usize::MAX);
+    assert_eq!(world.disks.fetched(0), Some(Ok(())));
+    assert_eq!(world.disks.fetched(1), Some(Ok(())));
+    assert_eq!(world.device.pieces, sectors.div_ceil(BLOCK) as usize);
+    for block in 0..sectors.div_ceil(BLOCK) {
+        let page = world.disks.fetched_page(FILE, block).unwrap();
+        let mut bytes = vec![0; SECTOR as usize];
+        world.memory.read(&PageRef::counted(page), 0, &mut bytes);
+        assert_eq!(bytes, sector((first + block) * BLOCK));
+    }
+    // It is not given up while a guest has yet to be loaded from it.
+    world.audit();
+    world.with(|disks, edge, _| disks.vm_ended(edge, 0));
+    world.disks.shrink(world.memory, usize::MAX);
+    world.disks.shrink(world.memory, usize::MAX);
+    assert!(world.disks.fetched_page(FILE, 1).is_some());
+    assert_eq!(world.disks.fetched_page(FILE, 2), None);
+    world.with(|disks, edge, _| disks.vm_ended(edge, 1));
+    world.finish();
+}
+
+#[test]
+fn a_file_that_cannot_be_fetched_is_an_error() {
+    let (_, first, sectors) = DISKS[FILE];
+    let mut world = World::new(1, 40, 10, 1);
+    let outside = Err(DiskError::OutOfRange);
+    assert_eq!(fetch(&mut world, 0, FILE, sectors + 1), outside);
+    // The monitor has no such disk.
+    assert_eq!(fetch(&mut world, 0, 0, 1), outside);
+    assert_eq!(fetch(&mut world, 0, DISKS.len(), 1), outside);
+    world.disks.disks[FILE].fault = true;
+    assert_eq!(fetch(&mut world, 0, FILE, 1), outside);
+    world.disks.disks[FILE].fault = false;
+    // One transfer of it fails.
+    world.device.bad_sector = Some(first * BLOCK + 70);
+    assert_eq!(fetch(&mut world, 0, FILE, sectors), Ok(()));
+    world.completed(usize::MAX);
+    assert_eq!(world.disks.fetched(0), Some(Err(DiskError::Device)));
+    world.with(|disks, edge, _| disks.vm_ended(edge, 0));
+    assert_eq!(world.disks.fetched(0), Some(Ok(())));
+    // Nobody waits for it any more.
+    world.device.bad_sector = None;
+    assert_eq!(fetch(&mut world, 0, FILE, sectors), Ok(()));
+    world.with(|disks, edge, _| disks.vm_ended(edge, 0));
+    assert_eq!(world.disks.fetched(0), Some(Ok(())));
+    world.finish();
 }

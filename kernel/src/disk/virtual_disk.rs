@@ -34,9 +34,12 @@ impl VirtualDisk {
     }
 }
 
+/// The monitor itself has a disk, for guests' files.
+pub const MONITOR: u16 = u16::MAX;
+
 /// A virtual machine has a disk.
 pub struct Mount {
-    /// Which virtual machine.
+    /// Which virtual machine, or [`MONITOR`].
     pub vm: u16,
     /// Which disk.
     pub disk: u16,

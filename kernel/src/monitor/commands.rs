@@ -80,6 +80,7 @@ impl Cpu {
             let state = *slot.state.lock();
             let (word, reason) = match state {
                 VmState::Off => ("off", Message::EMPTY),
+                VmState::Loading { .. } => ("loading", Message::EMPTY),
                 VmState::Running(_) if monitor.is_paused(slot) => ("paused", Message::EMPTY),
                 VmState::Running(_) => ("running", Message::EMPTY),
                 VmState::Stopped { reason, message } => ("stopped", described(reason, &message)),
@@ -127,7 +128,7 @@ impl Cpu {
     }
 
     fn vm_start(&mut self, slot: &'static VmSlot) {
-        if matches!(*slot.state.lock(), VmState::Running(_)) {
+        if slot.state.lock().is_on() {
             self.answer(&mut |out| writeln!(out, "{} runs already", slot.name));
             return;
         }

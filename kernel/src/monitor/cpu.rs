@@ -313,12 +313,20 @@ impl Cpu {
                 self.console_due = 0;
             }
             if requests.pci {
-                let now = self.now();
-                self.monitor.serve_devices(now);
+                self.serve_devices();
             }
             turn = true;
         }
         turn
+    }
+
+    /// Serves the real devices on CPU 0, and starts virtual machines whose guests have come from there.
+    fn serve_devices(&mut self) {
+        let now = self.now();
+        self.monitor.serve_devices(now);
+        if self.monitor.loading.load(Ordering::Relaxed) != 0 {
+            self.monitor.loads_go_on(&mut || self.now());
+        }
     }
 
     /// Decides who goes on, and prepares it. `turn`: another one may have to run.
@@ -330,7 +338,7 @@ impl Cpu {
                     self.console_due = now;
                 }
                 if device::attention_wanted() {
-                    self.monitor.serve_devices(now);
+                    self.serve_devices();
                     turn = true;
                 }
             }

@@ -168,7 +168,7 @@ fn find_card(
 }
 
 /// Has CPU 0 look at the devices though none interrupts.
-fn want_attention() {
+pub(super) fn want_attention() {
     ATTENTION.store(true, Ordering::Release);
     interrupts::send_ipi(0);
 }

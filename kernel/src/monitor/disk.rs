@@ -2,6 +2,7 @@
 
 use super::calls::{numbers_and_name, Done, GuestRange};
 use super::cpu::{Cpu, POSTED_DISK};
+use super::device::want_attention;
 use super::partition::Partitions;
 use super::real::RealMemory;
 use super::resident::Resident;
@@ -18,10 +19,11 @@ use crate::disk::virtual_disk::{Mount, VirtualDisk};
 use crate::disk::{Disks, Edge, Queue, Refused, BLOCK};
 use crate::events::Event;
 use crate::machine::{NodeId, RunSize};
+use core::sync::atomic::Ordering;
 use disco_abi::{CallError, DiskInfo, DiskMode, DISK_COMMANDS_MAX, LINE_DISK, PAGE_SIZE};
 use disco_arch::board::XKPHYS_CACHED;
 use disco_arch::cp0;
-use disco_flash::{text, DescriptionView};
+use disco_flash::{text, DescriptionView, NONE};
 use spin::Mutex;
 
 /// How long the recovery of all logs may take, in seconds.
@@ -93,12 +95,24 @@ impl<T: Default + 'static, const N: usize> Supply<T, N> for TablePages {
 impl Monitor {
     /// Works on the disks, near `node`; nothing without a real disk. Who waits for a command that
     /// has ended is told.
-    fn with_disks<R>(
+    pub(super) fn with_disks<R>(
         &'static self,
         node: NodeId,
         work: impl FnOnce(&mut Disks, &mut Edge<'_>) -> R,
     ) -> Option<R> {
-        let disk = self.devices.disk?;
+        let mut work = Some(work);
+        let mut result = None;
+        self.work_on_disks(node, &mut |disks, edge| {
+            result = work.take().map(|work| work(disks, edge));
+        });
+        result
+    }
+
+    /// The same once for all who do: the code is copied into every node.
+    fn work_on_disks(&'static self, node: NodeId, work: &mut dyn FnMut(&mut Disks, &mut Edge<'_>)) {
+        let Some(disk) = self.devices.disk else {
+            return;
+        };
         let memory = self.shared_pages(node);
         let mut disks = self.disks.lock();
         let mut driver = disk.driver.lock();
@@ -107,16 +121,19 @@ impl Monitor {
             tables: &TablePages(self),
             device: &mut *driver,
         };
-        let result = work(&mut disks, &mut edge);
+        work(&mut disks, &mut edge);
         let woken = disks.woken();
         drop(driver);
         drop(disks);
+        let loading = self.loading.load(Ordering::Relaxed);
+        if woken & loading != 0 {
+            want_attention();
+        }
         for slot in self.slots {
-            if woken & 1 << slot.id.0 != 0 {
+            if woken & !loading & 1 << slot.id.0 != 0 {
                 self.post(slot.vcpu(0), POSTED_DISK);
             }
         }
-        Some(result)
     }
 
     /// Recovers the logs, before any virtual machine runs, on CPU 0 at tick `now`.
@@ -161,14 +178,15 @@ impl Monitor {
         let _ = self.with_disks(NodeId(0), |disks, edge| disks.completed(edge));
     }
 
-    /// Takes up to `count` pages from the global disk cache that nobody else uses.
-    pub(super) fn shrink_cache(&'static self, node: NodeId, count: usize) {
+    /// Takes up to `count` pages from the global disk cache that nobody else uses; whether there was one.
+    pub(super) fn shrink_cache(&'static self, node: NodeId, count: usize) -> bool {
         // Blocks that were in use since the last search are passed by once. Each is bounded.
         const SEARCHES: usize = 4;
-        let _ = self.with_disks(node, |disks, edge| {
+        let shrunk = self.with_disks(node, |disks, edge| {
             let mut search = 0..SEARCHES;
             search.any(|_| disks.shrink(edge.memory, count) > 0)
         });
+        shrunk == Some(true)
     }
 
     /// A virtual machine has ended.
@@ -315,7 +333,8 @@ impl Cpu {
         let count = monitor.description.disks.len();
         for number in 0..count {
             let users = monitor.description.mounts.iter().enumerate();
-            let users = users.filter(|(_, mount)| mount.disk.get() as usize == number);
+            let users = users
+                .filter(|(_, mount)| mount.disk.get() as usize == number && mount.vm.get() != NONE);
             for mount in users.map(|(index, _)| Some(index)).chain([None]) {
                 let row = disk_row(monitor, number, mount);
                 if let Some(row) = row {

@@ -1,5 +1,7 @@
-//! A guest's files go into the memory of its virtual machine.
+//! A guest's files go into the memory of its virtual machine: from the payload, or from where
+//! [`super::fetch`] has them.
 
+use super::fetch::Fetched;
 use super::real::{self, RealMemory};
 use super::resident::{ResidentVm, StartError};
 use super::Monitor;
@@ -7,10 +9,12 @@ use crate::address::{GuestPhysical, MachineAddress, MachinePage};
 use crate::clock::count_hz;
 use crate::machine::shared::PageRef;
 use crate::machine::{NodeId, Owner, PageRange};
-use crate::vm::loader::{self, GuestMemory, Image};
+use crate::vm::loader::{self, GuestFile, GuestMemory, Image};
 use crate::vm::pmap::Backing;
 use disco_abi::PAGE_SIZE;
+use disco_arch::board::XKPHYS_CACHED;
 use disco_flash::{text, NONE};
+use zerocopy::byteorder::big_endian::U32;
 
 impl Monitor {
     /// The pages that are the payload's alone.
@@ -29,18 +33,26 @@ impl Monitor {
         }
     }
 
-    /// The page of the payload that `bytes` begin with, if they hold all of it and it can be used as
-    /// it is.
-    fn payload_page(&self, bytes: &[u8]) -> Option<MachinePage> {
-        let start = self.payload.as_ptr().addr();
-        let offset = bytes.as_ptr().addr().checked_sub(start)?;
-        if bytes.len() < PAGE_SIZE as usize || offset >= self.payload.len() {
-            return None;
-        }
-        let address = MachineAddress(self.layout.payload.start.0 + offset as u64);
-        let whole = address.offset_in_page() == 0;
+    /// The page of the machine that `bytes` of a guest's file begin with, if they hold all of it and it can
+    /// be used as it is.
+    fn whole_page(&self, bytes: &[u8]) -> Option<MachinePage> {
+        let address = MachineAddress(bytes.as_ptr().addr() as u64 & !XKPHYS_CACHED);
+        let whole = address.offset_in_page() == 0 && bytes.len() >= PAGE_SIZE as usize;
         let page = address.page();
         (whole && self.machine.owner(page) == Some(Owner::Shared)).then_some(page)
+    }
+
+    /// The file of this number; an empty one if there is none.
+    fn file(&'static self, number: U32) -> Result<Source, StartError> {
+        let Some(file) = self.description.files.get(number.get() as usize) else {
+            return Ok(Source::Memory(&[]));
+        };
+        if file.disk.get() != NONE {
+            return Fetched::of(self, file).map(Source::Disk);
+        }
+        let start = file.offset.get() as usize;
+        let bytes = self.payload.get(start..start + file.len.get() as usize);
+        Ok(Source::Memory(bytes.unwrap_or(&[])))
     }
 
     /// Loads the guest of `vm` into its memory; its entry point.
@@ -53,21 +65,12 @@ impl Monitor {
         node: NodeId,
     ) -> Result<u64, StartError> {
         let slot = vm.slot;
-        let file = |index: u32| match self.description.files.get(index as usize) {
-            Some(file) => {
-                let start = file.offset.get() as usize;
-                self.payload
-                    .get(start..start + file.len.get() as usize)
-                    .unwrap_or(&[])
-            }
-            None => &[],
-        };
         let described = slot.described;
-        let initrd = described.initrd.get();
+        let (kernel, initrd) = (self.file(described.kernel)?, self.file(described.initrd)?);
         let image = Image {
             name: slot.name,
-            kernel: file(described.kernel.get()),
-            initrd: if initrd == NONE { &[] } else { file(initrd) },
+            kernel: &kernel,
+            initrd: &initrd,
             command_line: text(&described.command_line),
             vcpus: slot.vcpu_count().into(),
             count_hz: count_hz(),
@@ -86,6 +89,30 @@ impl Monitor {
     }
 }
 
+/// Where a file of a guest is.
+enum Source {
+    /// In the payload.
+    Memory(&'static [u8]),
+    /// In the disk cache.
+    Disk(Fetched),
+}
+
+impl GuestFile for Source {
+    fn length(&self) -> usize {
+        match self {
+            Self::Memory(bytes) => bytes.len(),
+            Self::Disk(file) => file.length(),
+        }
+    }
+
+    fn bytes(&self, offset: usize) -> &[u8] {
+        match self {
+            Self::Memory(bytes) => bytes.bytes(offset),
+            Self::Disk(file) => file.bytes(offset),
+        }
+    }
+}
+
 /// Memory of a virtual machine while its guest is loaded.
 struct Loading {
     monitor: &'static Monitor,
@@ -96,17 +123,17 @@ struct Loading {
 }
 
 impl Loading {
-    /// Puts the payload's own page that `bytes` begin with behind `address`, if there is nothing yet and
-    /// it is a whole page here, too; what is left of them. The guest's first write to it makes a
-    /// copy.
+    /// Puts the page of the payload or of the disk cache that `bytes` begin with behind `address`, if there
+    /// is nothing yet and it is a whole page here, too; what is left of them. The guest's first write to it
+    /// makes a copy.
     fn share<'a>(&self, address: GuestPhysical, bytes: &'a [u8]) -> Option<&'a [u8]> {
         let (monitor, pmap) = (self.monitor, &self.vm.pmap);
-        let page = monitor.payload_page(bytes)?;
+        let page = monitor.whole_page(bytes)?;
         let at = address.page();
         if address.offset_in_page() != 0 || pmap.backing(at) != Backing::Nothing {
             return None;
         }
-        // The payload is a user for ever.
+        // The payload is a user for ever, what has fetched the guest until it is loaded.
         let shared = monitor.machine.share(&PageRef::counted(page));
         pmap.exchange(at, Backing::Shared(shared.page()));
         bytes.get(PAGE_SIZE as usize..)

@@ -11,6 +11,7 @@ pub mod console;
 pub mod cpu;
 pub mod device;
 pub mod disk;
+pub mod fetch;
 pub mod lifecycle;
 pub mod load;
 pub mod memory;
@@ -35,6 +36,7 @@ use crate::net::switch::Subnet;
 use crate::schedule::{AtomicVcpuSet, CpuId, Mailbox, Scheduler, VcpuId};
 use crate::vm::identity::Identity;
 use core::fmt::{self, Write};
+use core::sync::atomic::AtomicU64;
 use core::{mem, slice};
 use cpu::{Cpu, CpuShared};
 use disco_abi::PAGE_SIZE;
@@ -88,6 +90,8 @@ pub struct Monitor {
     pub subnet: Mutex<Subnet<'static>>,
     /// The real disk and network card.
     pub devices: device::Devices,
+    /// A bit for each virtual machine whose guest is read from the real disk. Written under its slot's state.
+    pub loading: AtomicU64,
     /// Where the disks' partitions are.
     pub partitions: partition::Partitions,
     /// Virtual CPUs that look again when memory was freed.
@@ -152,6 +156,7 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
         cpus,
         subnet: Mutex::new(subnet),
         devices,
+        loading: AtomicU64::new(0),
         partitions,
         short: AtomicVcpuSet::new(),
         disks,

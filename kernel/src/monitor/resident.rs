@@ -1,5 +1,6 @@
 //! A virtual machine in memory: its virtual CPUs and its tables, built and torn down.
 
+use super::fetch::FileError;
 use super::real::RealMemory;
 use super::shortage::Want;
 use super::slot::VmSlot;
@@ -84,6 +85,8 @@ pub enum StartError {
     NoMemory,
     /// Its guest cannot be loaded.
     Load(LoadError),
+    /// A file of its guest, by name, cannot be had.
+    File(&'static str, FileError),
 }
 
 impl From<NoMemory> for StartError {
@@ -99,6 +102,11 @@ impl fmt::Display for StartError {
                 "the machine has not enough free memory; stop another virtual machine first",
             ),
             Self::Load(error) => error.fmt(f),
+            Self::File(name, error) => write!(
+                f,
+                "its file {name} {}; `cargo xtask run --fresh-disk` makes a new disk and keeps the old",
+                error.text()
+            ),
         }
     }
 }

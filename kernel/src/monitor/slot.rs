@@ -76,6 +76,15 @@ pub struct Running {
 pub enum VmState {
     /// Not started since boot.
     Off,
+    /// Its guest is read from the real disk.
+    Loading {
+        /// Virtual CPUs that want the CPU whose time its start takes, see [`Monitor::finish`].
+        ///
+        /// [`Monitor::finish`]: super::Monitor::finish
+        others: u64,
+        /// Why it is not to start, if somebody has asked for that.
+        ending: Option<Ending>,
+    },
     /// It runs; [`VmSlot::resident`] is not null.
     Running(Running),
     /// It has ended.
@@ -85,6 +94,13 @@ pub enum VmState {
         /// More about it.
         message: Message,
     },
+}
+
+impl VmState {
+    /// Whether it runs, or is about to.
+    pub const fn is_on(&self) -> bool {
+        matches!(self, Self::Running(_) | Self::Loading { .. })
+    }
 }
 
 /// One virtual machine of the description.

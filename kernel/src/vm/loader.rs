@@ -3,8 +3,12 @@
 //! The file is the person's who wrote the machine description; xtask has looked at it, but
 //! nothing here relies on that.
 
+#[cfg(test)]
+mod tests;
+
 use super::mapping::linear_offset;
 use crate::address::GuestPhysical;
+use crate::checksum::CRC32;
 use core::fmt;
 use disco_abi::{
     BootInfo, BOOT_INFO_GUEST_PHYSICAL, BOOT_MAGIC, COMMAND_LINE_MAX, CSSEG_WINDOW, NAME_MAX,
@@ -17,6 +21,44 @@ pub trait GuestMemory {
     fn bytes(&self) -> u64;
     /// Writes bytes; the caller stays within [`GuestMemory::bytes`].
     fn write(&mut self, address: GuestPhysical, bytes: &[u8]);
+}
+
+/// A file that a guest is loaded from, whole or in pages.
+pub trait GuestFile {
+    /// Its length in bytes.
+    fn length(&self) -> usize;
+    /// The bytes from `offset` on that lie together; none behind the end.
+    fn bytes(&self, offset: usize) -> &[u8];
+}
+
+impl GuestFile for &[u8] {
+    fn length(&self) -> usize {
+        self.len()
+    }
+
+    fn bytes(&self, offset: usize) -> &[u8] {
+        self.get(offset..).unwrap_or(&[])
+    }
+}
+
+/// The pieces of the next `length` bytes from `offset` on; they end where the file does.
+fn pieces(file: &dyn GuestFile, offset: usize, length: usize) -> impl Iterator<Item = &[u8]> {
+    let mut at = offset;
+    let mut left = length;
+    core::iter::from_fn(move || {
+        let together = file.bytes(at);
+        let piece = together.get(..left.min(together.len()))?;
+        at += piece.len();
+        left -= piece.len();
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// The CRC-32 of a file.
+pub fn checksum(file: &dyn GuestFile) -> u32 {
+    let mut digest = CRC32.digest();
+    pieces(file, 0, file.length()).for_each(|piece| digest.update(piece));
+    digest.finalize()
 }
 
 /// Why a guest cannot be loaded.
@@ -51,14 +93,13 @@ impl fmt::Display for LoadError {
 }
 
 /// What to load.
-#[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
     /// The virtual machine's name.
     pub name: &'a str,
     /// The kernel, an ELF file.
-    pub kernel: &'a [u8],
-    /// The initial ramdisk.
-    pub initrd: &'a [u8],
+    pub kernel: &'a dyn GuestFile,
+    /// The initial ramdisk; of no length if there is none.
+    pub initrd: &'a dyn GuestFile,
     /// The command line.
     pub command_line: &'a str,
     /// Number of virtual CPUs.
@@ -71,23 +112,38 @@ const ELF_HEADER: usize = 64;
 const PROGRAM_HEADER: usize = 56;
 const PT_LOAD: u32 = 1;
 
-fn bytes<const N: usize>(data: &[u8], at: usize) -> Result<[u8; N], LoadError> {
-    let end = at.checked_add(N).ok_or(LoadError::NotElf)?;
-    data.get(at..end)
-        .and_then(|slice| slice.try_into().ok())
-        .ok_or(LoadError::NotElf)
+/// The number in `bytes` bytes of a file.
+fn number(file: &dyn GuestFile, at: usize, bytes: usize) -> Result<u64, LoadError> {
+    at.checked_add(bytes)
+        .filter(|&end| end <= file.length())
+        .ok_or(LoadError::NotElf)?;
+    let found = pieces(file, at, bytes).flatten();
+    Ok(found.fold(0, |number, &byte| number << 8 | u64::from(byte)))
 }
 
-fn half(data: &[u8], at: usize) -> Result<u16, LoadError> {
-    bytes(data, at).map(u16::from_be_bytes)
+fn half(file: &dyn GuestFile, at: usize) -> Result<u16, LoadError> {
+    number(file, at, 2).map(|half| half as u16)
 }
 
-fn word(data: &[u8], at: usize) -> Result<u32, LoadError> {
-    bytes(data, at).map(u32::from_be_bytes)
+fn word(file: &dyn GuestFile, at: usize) -> Result<u32, LoadError> {
+    number(file, at, 4).map(|word| word as u32)
 }
 
-fn double(data: &[u8], at: usize) -> Result<u64, LoadError> {
-    bytes(data, at).map(u64::from_be_bytes)
+fn double(file: &dyn GuestFile, at: usize) -> Result<u64, LoadError> {
+    number(file, at, 8)
+}
+
+/// Copies `length` bytes of a file, which has so many, into memory.
+fn copy(
+    (file, offset, length): (&dyn GuestFile, usize, usize),
+    to: u64,
+    memory: &mut impl GuestMemory,
+) {
+    let mut at = to;
+    for piece in pieces(file, offset, length) {
+        memory.write(GuestPhysical(at), piece);
+        at += piece.len() as u64;
+    }
 }
 
 /// Loads `image` and returns the kernel's entry point.
@@ -95,10 +151,11 @@ fn double(data: &[u8], at: usize) -> Result<u64, LoadError> {
 /// # Errors
 /// The kernel is not one, or does not fit. Memory may have been written.
 pub fn load(image: &Image, memory: &mut impl GuestMemory) -> Result<u64, LoadError> {
-    const IDENTITY: [u8; 6] = *b"\x7fELF\x02\x02";
+    // "\x7fELF", 64 bits, big-endian.
+    const IDENTITY: u64 = 0x7f45_4c46_0202;
     const MIPS: u16 = 8;
     let kernel = image.kernel;
-    if bytes::<6>(kernel, 0)? != IDENTITY || half(kernel, 18)? != MIPS {
+    if number(kernel, 0, 6)? != IDENTITY || half(kernel, 18)? != MIPS {
         return Err(LoadError::NotElf);
     }
     let table = usize::try_from(double(kernel, 32)?).map_err(|_| LoadError::NotElf)?;
@@ -122,7 +179,7 @@ pub fn load(image: &Image, memory: &mut impl GuestMemory) -> Result<u64, LoadErr
 
 /// Loads one segment and returns the guest-physical address behind it.
 fn load_segment(
-    kernel: &[u8],
+    kernel: &dyn GuestFile,
     header: usize,
     memory: &mut impl GuestMemory,
 ) -> Result<u64, LoadError> {
@@ -131,9 +188,9 @@ fn load_segment(
     let in_file = double(kernel, header + 32)?;
     let in_memory = double(kernel, header + 40)?;
     let length = usize::try_from(in_file).map_err(|_| LoadError::NotElf)?;
-    let data = offset
+    offset
         .checked_add(length)
-        .and_then(|end| kernel.get(offset..end))
+        .filter(|&end| end <= kernel.length())
         .ok_or(LoadError::NotElf)?;
     let physical = linear_offset(address).ok_or(LoadError::Outside(address))?;
     let too_large = LoadError::TooLarge(memory.bytes());
@@ -143,7 +200,7 @@ fn load_segment(
     if end > memory.bytes() {
         return Err(too_large);
     }
-    memory.write(GuestPhysical(physical), data);
+    copy((kernel, offset, length), physical, memory);
     Ok(end)
 }
 
@@ -153,16 +210,17 @@ fn place_initrd(
     end_of_kernel: u64,
     memory: &mut impl GuestMemory,
 ) -> Result<u64, LoadError> {
-    if image.initrd.is_empty() {
+    let length = image.initrd.length();
+    if length == 0 {
         return Ok(0);
     }
     let start = memory
         .bytes()
-        .checked_sub(image.initrd.len() as u64)
+        .checked_sub(length as u64)
         .map(|at| at & !(PAGE_SIZE - 1));
     match start {
         Some(start) if start >= end_of_kernel => {
-            memory.write(GuestPhysical(start), image.initrd);
+            copy((image.initrd, 0, length), start, memory);
             Ok(start)
         }
         _ => Err(LoadError::TooLarge(memory.bytes())),
@@ -182,7 +240,7 @@ fn write_boot_info(image: &Image, initrd: u64, memory: &mut impl GuestMemory) {
         image.vcpus,
         image.count_hz,
         initrd,
-        image.initrd.len() as u64,
+        image.initrd.length() as u64,
     ];
     for number in numbers {
         put(&number.to_be_bytes());

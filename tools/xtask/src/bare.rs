@@ -2,7 +2,7 @@
 //! machine, and started in either place.
 
 use crate::build::{guests, monitor};
-use crate::description::{Guest, Machine, Vm};
+use crate::description::{Guest, Load, Machine, Vm};
 use crate::flash::Flash;
 use crate::run::qemu::{self, Board};
 use crate::run::session::Session;
@@ -155,6 +155,7 @@ impl Program {
                 memory: MEMORY,
                 command_line: command_line.to_owned(),
                 initrd: None,
+                load: Load::Memory,
                 autostart: true,
                 disks: Vec::new(),
                 net: false,

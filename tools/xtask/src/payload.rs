@@ -1,7 +1,7 @@
 //! The payload: guest kernels and initial ramdisks, loaded into RAM beside the flash.
 
 use anyhow::{ensure, Context, Result};
-use disco_flash::{File, FILES_MAX, PAYLOAD_ALIGN};
+use disco_flash::{File, FILES_MAX, NONE, PAYLOAD_ALIGN};
 use object::elf::FileHeader64;
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::BigEndian;
@@ -13,30 +13,37 @@ pub struct Payload {
     pub bytes: Vec<u8>,
     /// The table that travels in the description.
     pub files: Vec<File>,
-    keys: Vec<String>,
+    keys: Vec<(String, u32)>,
 }
 
 impl Payload {
-    /// Appends a file, unless one of this name is there, and returns its index.
-    pub fn add(&mut self, name: &str, content: &[u8]) -> Result<u32> {
-        let index = match self.keys.iter().position(|key| key == name) {
+    /// Appends a file, unless one of this name is there, and returns its index. One that lies on disk number
+    /// `disk` of the description, not [`NONE`], is only written down.
+    pub fn add(&mut self, disk: u32, name: &str, content: &[u8]) -> Result<u32> {
+        let key = (name.to_owned(), disk);
+        let index = match self.keys.iter().position(|other| *other == key) {
             Some(index) => index,
             None => {
                 ensure!(
                     self.files.len() < FILES_MAX,
                     "more than {FILES_MAX} different guest files"
                 );
-                self.bytes
-                    .resize(self.bytes.len().next_multiple_of(PAYLOAD_ALIGN), 0);
-                self.keys.push(name.to_owned());
+                let here = disk == NONE;
+                if here {
+                    self.bytes
+                        .resize(self.bytes.len().next_multiple_of(PAYLOAD_ALIGN), 0);
+                }
+                self.keys.push(key);
                 self.files.push(File {
                     name: fixed_text(name),
-                    offset: (self.bytes.len() as u64).into(),
+                    offset: if here { self.bytes.len() as u64 } else { 0 }.into(),
                     len: (content.len() as u64).into(),
                     crc32: crc32fast::hash(content).into(),
-                    reserved: 0.into(),
+                    disk: disk.into(),
                 });
-                self.bytes.extend_from_slice(content);
+                if here {
+                    self.bytes.extend_from_slice(content);
+                }
                 self.files.len() - 1
             }
         };
@@ -88,15 +95,22 @@ pub fn loadable_part(elf: &[u8]) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::{fixed_text, loadable_part, Payload};
-    use disco_flash::PAYLOAD_ALIGN;
+    use disco_flash::{NONE, PAYLOAD_ALIGN};
 
     #[test]
     fn the_same_file_travels_once() {
         let mut payload = Payload::default();
-        assert_eq!(payload.add("linux", &[1; 10]).unwrap(), 0);
-        assert_eq!(payload.add("initramfs", &[2; 20]).unwrap(), 1);
-        assert_eq!(payload.add("linux", &[1; 10]).unwrap(), 0);
+        assert_eq!(payload.add(NONE, "linux", &[1; 10]).unwrap(), 0);
+        assert_eq!(payload.add(NONE, "initramfs", &[2; 20]).unwrap(), 1);
+        assert_eq!(payload.add(NONE, "linux", &[1; 10]).unwrap(), 0);
+        // On a disk it is another file, and does not travel.
+        assert_eq!(payload.add(3, "linux", &[1; 10]).unwrap(), 2);
+        assert_eq!(payload.add(3, "linux", &[1; 10]).unwrap(), 2);
         assert_eq!(payload.files[1].offset.get(), PAYLOAD_ALIGN as u64);
+        assert_eq!(
+            (payload.files[2].disk.get(), payload.files[2].len.get()),
+            (3, 10)
+        );
         assert_eq!(payload.bytes.len(), PAYLOAD_ALIGN + 20);
     }
 

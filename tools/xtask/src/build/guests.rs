@@ -3,7 +3,7 @@
 use super::images::BuiltImage;
 use super::monitor;
 use crate::description::{Guest, Machine, Root};
-use crate::payload::{loadable_part, Payload};
+use crate::payload::loadable_part;
 use crate::setup::toolchain::Toolchain;
 use crate::{paths, process};
 use anyhow::{Context, Result};
@@ -64,25 +64,29 @@ pub fn own_command_line(guest: &Guest, root: Root) -> &'static str {
     }
 }
 
-/// Puts a guest's kernel into the payload and returns its index.
-pub fn kernel(guest: &Guest, payload: &mut Payload) -> Result<u32> {
+/// A file that a guest is loaded from.
+#[derive(Clone, Debug)]
+pub struct GuestFile {
+    /// Its name for messages; another content has another name.
+    pub name: String,
+    /// Its bytes.
+    pub content: Vec<u8>,
+}
+
+/// A guest's kernel.
+pub fn kernel(guest: &Guest) -> Result<GuestFile> {
     let (name, path) = match guest {
         Guest::Linux => ("linux".to_owned(), super::linux::kernel_path()),
         Guest::Test(name) => (name.clone(), monitor::output_folder().join(name)),
         Guest::Elf(path) => (path.display().to_string(), path.clone()),
     };
     let elf = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let kept = loadable_part(&elf).with_context(|| format!("{}", path.display()))?;
-    payload.add(&name, &kept)
+    let content = loadable_part(&elf).with_context(|| format!("{}", path.display()))?;
+    Ok(GuestFile { name, content })
 }
 
-/// Puts a guest's initial ramdisk into the payload, if it has one, and returns its index.
-pub fn initrd(
-    guest: &Guest,
-    given: Option<&Path>,
-    root: Root,
-    payload: &mut Payload,
-) -> Result<Option<u32>> {
+/// A guest's initial ramdisk, if it has one.
+pub fn initrd(guest: &Guest, given: Option<&Path>, root: Root) -> Result<Option<GuestFile>> {
     let (name, path) = match (given, guest, root) {
         (Some(path), _, _) => (path.display().to_string(), path.to_path_buf()),
         (None, Guest::Linux, Root::Ramdisk) => {
@@ -91,5 +95,5 @@ pub fn initrd(
         (None, _, _) => return Ok(None),
     };
     let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    payload.add(&name, &content).map(Some)
+    Ok(Some(GuestFile { name, content }))
 }

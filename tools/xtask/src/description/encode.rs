@@ -1,12 +1,12 @@
 //! The description as it travels in the flash.
 
-use super::{Disk, Machine, Root, Vm, VM_MEMORY_STEP};
-use crate::build::guests;
-use crate::disk::{log_guid, partition_guid};
+use super::{Disk, Load, Machine, Vm, VM_MEMORY_STEP};
+use crate::build::guests::{self, GuestFile};
+use crate::disk::{file_guid, log_guid, partition_guid};
 use crate::payload::{fixed_text, Payload};
-use anyhow::{ensure, Result};
-use disco_abi::DiskMode;
-use disco_flash::{Description, Mount, DESCRIPTION_MAGIC, NONE, RAM_BASE};
+use anyhow::{ensure, Context, Result};
+use disco_abi::{DiskMode, DISK_BYTES_MAX, DISK_COMMANDS_MAX};
+use disco_flash::{Description, Mount, DESCRIPTION_MAGIC, DISKS_MAX, MOUNTS_MAX, NONE, RAM_BASE};
 use zerocopy::IntoBytes;
 
 /// Where a payload of `length` bytes lies in a machine's RAM: at its end.
@@ -22,14 +22,32 @@ impl Machine {
     /// Collects the guests' files from where [`guests`] has built them and writes everything
     /// down for the firmware.
     pub fn encode(&self) -> Result<(Vec<u8>, Payload)> {
+        let stored = self.stored()?;
         let mut payload = Payload::default();
         let mut vms = Vec::new();
         for vm in &self.vms {
-            vms.push(vm.encode(self.root_of(vm), &mut payload)?);
+            vms.push(self.encode_vm(vm, &stored, &mut payload)?);
         }
-        let disks: Vec<_> = self.disks.iter().map(Disk::encode).collect();
-        let mounts = self.mounts()?;
-        let length = payload.bytes.len() as u64;
+        let mut disks: Vec<_> = self.disks.iter().map(Disk::encode).collect();
+        let mut mounts = self.mounts()?;
+        for file in &stored {
+            mounts.push(Mount {
+                vm: NONE.into(),
+                disk: u32::try_from(disks.len())?.into(),
+                log: [0; 16],
+            });
+            disks.push(disk_of(file));
+        }
+        ensure!(
+            disks.len() <= DISKS_MAX && mounts.len() <= MOUNTS_MAX,
+            "{} disks and guests' files on the disk, which virtual machines have {} times: {DISKS_MAX} and \
+             {MOUNTS_MAX} at most",
+            disks.len(),
+            mounts.len()
+        );
+        // What is read from the disk is in memory, too, when a guest is loaded from it.
+        let read: usize = stored.iter().map(|file| file.content.len()).sum();
+        let length = (payload.bytes.len() + read) as u64;
         let available = super::check::available(self.memory, self.nodes, length);
         let together: u64 = self.vms.iter().map(|vm| vm.memory).sum();
         ensure!(
@@ -49,8 +67,8 @@ impl Machine {
             console: self.console.map_or(Ok(NONE), u32::try_from)?.into(),
             vm_count: u32::try_from(vms.len())?.into(),
             file_count: u32::try_from(payload.files.len())?.into(),
-            payload_address: payload_address(self.memory, length).into(),
-            payload_len: length.into(),
+            payload_address: payload_address(self.memory, payload.bytes.len() as u64).into(),
+            payload_len: (payload.bytes.len() as u64).into(),
             disk_count: u32::try_from(disks.len())?.into(),
             mount_count: u32::try_from(mounts.len())?.into(),
         };
@@ -60,6 +78,51 @@ impl Machine {
         bytes.extend_from_slice(disks.as_bytes());
         bytes.extend_from_slice(mounts.as_bytes());
         Ok((bytes, payload))
+    }
+
+    /// A virtual machine, with its guest's files in `payload` or among those `stored` on the disk.
+    fn encode_vm(
+        &self,
+        vm: &Vm,
+        stored: &[GuestFile],
+        payload: &mut Payload,
+    ) -> Result<disco_flash::Vm> {
+        let (kernel, initrd) = self.files_of(vm)?;
+        let mut add = |file: &GuestFile| {
+            let mut names = stored.iter().map(|other| &other.name);
+            let place = match vm.load {
+                Load::Memory => NONE,
+                Load::Disk => {
+                    let place = names.position(|name| *name == file.name);
+                    u32::try_from(self.disks.len() + place.context("a file is not stored")?)?
+                }
+            };
+            payload.add(place, &file.name, &file.content)
+        };
+        let files = [Some(&kernel), initrd.as_ref()];
+        let pieces = files.into_iter().flatten();
+        let commands: u64 = pieces
+            .map(|file| (file.content.len() as u64).div_ceil(DISK_BYTES_MAX))
+            .sum();
+        ensure!(
+            vm.load == Load::Memory || commands <= DISK_COMMANDS_MAX as u64,
+            "kernel and ramdisk of `{}` are too large to be loaded from a disk: {} MiB together at most",
+            vm.name,
+            (DISK_COMMANDS_MAX as u64 * DISK_BYTES_MAX) >> 20
+        );
+        let own = guests::own_command_line(&vm.guest, self.root_of(vm));
+        let command_line = format!("{own} {}", vm.command_line);
+        Ok(disco_flash::Vm {
+            name: fixed_text(&vm.name),
+            memory: vm.memory.into(),
+            vcpus: vm.cpus.into(),
+            kernel: add(&kernel)?.into(),
+            initrd: initrd.as_ref().map_or(Ok(NONE), &mut add)?.into(),
+            autostart: u32::from(vm.autostart).into(),
+            net: u32::from(vm.net).into(),
+            reserved: 0.into(),
+            command_line: fixed_text(command_line.trim()),
+        })
     }
 
     /// Which virtual machine has which disk.
@@ -95,22 +158,13 @@ impl Disk {
     }
 }
 
-impl Vm {
-    fn encode(&self, root: Root, payload: &mut Payload) -> Result<disco_flash::Vm> {
-        let kernel = guests::kernel(&self.guest, payload)?;
-        let initrd = guests::initrd(&self.guest, self.initrd.as_deref(), root, payload)?;
-        let own = guests::own_command_line(&self.guest, root);
-        let command_line = format!("{own} {}", self.command_line);
-        Ok(disco_flash::Vm {
-            name: fixed_text(&self.name),
-            memory: self.memory.into(),
-            vcpus: self.cpus.into(),
-            kernel: kernel.into(),
-            initrd: initrd.unwrap_or(NONE).into(),
-            autostart: u32::from(self.autostart).into(),
-            net: u32::from(self.net).into(),
-            reserved: 0.into(),
-            command_line: fixed_text(command_line.trim()),
-        })
+/// The disk at whose beginning a guest's file lies, which no virtual machine counts.
+fn disk_of(file: &GuestFile) -> disco_flash::Disk {
+    disco_flash::Disk {
+        name: fixed_text(&format!("file:{}", file.name)),
+        partition: file_guid(&file.name),
+        mode: (DiskMode::ReadOnly as u32).into(),
+        reserved: 0.into(),
+        private: 0.into(),
     }
 }

@@ -11,6 +11,7 @@ mod tests;
 
 pub use error::Wrong;
 
+use crate::build::guests::{self, GuestFile};
 use crate::build::images::BuiltImage;
 use disco_abi::{DiskMode, PAGE_SIZE};
 use std::collections::BTreeSet;
@@ -86,12 +87,23 @@ pub struct Vm {
     pub command_line: String,
     /// An initial ramdisk in place of the guest's own.
     pub initrd: Option<PathBuf>,
+    /// Where its kernel and its ramdisk lie.
+    pub load: Load,
     /// Whether it is started at boot.
     pub autostart: bool,
     /// Its disks, as indices of [`Machine::disks`], in the order in which it counts them.
     pub disks: Vec<usize>,
     /// Whether it is on the virtual subnet.
     pub net: bool,
+}
+
+/// Where the monitor finds a guest's kernel and ramdisk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// In the machine's memory, where QEMU puts them.
+    Memory,
+    /// In partitions of the real disk.
+    Disk,
 }
 
 /// Where Linux finds its root file system.
@@ -150,6 +162,26 @@ impl Machine {
     /// Where this virtual machine's Linux finds its root file system.
     pub fn root_of(&self, vm: &Vm) -> Root {
         root_of(&self.disks, &vm.disks, vm.initrd.is_some())
+    }
+
+    /// The kernel of a virtual machine's guest, and its ramdisk if it has one.
+    pub fn files_of(&self, vm: &Vm) -> anyhow::Result<(GuestFile, Option<GuestFile>)> {
+        let initrd = guests::initrd(&vm.guest, vm.initrd.as_deref(), self.root_of(vm))?;
+        Ok((guests::kernel(&vm.guest)?, initrd))
+    }
+
+    /// The guests' files that lie on the real disk, each once. They are built.
+    pub fn stored(&self) -> anyhow::Result<Vec<GuestFile>> {
+        let mut stored: Vec<GuestFile> = Vec::new();
+        for vm in self.vms.iter().filter(|vm| vm.load == Load::Disk) {
+            let (kernel, initrd) = self.files_of(vm)?;
+            for file in [Some(kernel), initrd].into_iter().flatten() {
+                if stored.iter().all(|other| other.name != file.name) {
+                    stored.push(file);
+                }
+            }
+        }
+        Ok(stored)
     }
 
     /// Whether a virtual machine runs Linux.

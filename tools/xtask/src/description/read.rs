@@ -38,6 +38,7 @@ pub struct RawVm {
     pub memory: Option<Spanned<String>>,
     pub cmdline: Option<Spanned<String>>,
     pub initrd: Option<Spanned<String>>,
+    pub load: Option<Spanned<String>>,
     pub autostart: Option<bool>,
     #[serde(default)]
     pub disks: Vec<Spanned<String>>,

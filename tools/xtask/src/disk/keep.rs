@@ -5,6 +5,7 @@ use super::{with_suffix, write};
 use crate::build::cache::Key;
 use crate::paths;
 use anyhow::{bail, Context, Result};
+use disco_flash::PARTITION_FILE;
 use rustix::fs::{flock, FlockOperation};
 use rustix::io::Errno;
 use std::fs::{self, File};
@@ -40,6 +41,7 @@ impl DiskFile {
         let there = fs::metadata(path).is_ok();
         let same = fs::read_to_string(&key_file).is_ok_and(|known| known == key);
         if there && same && keep == Keep::IfSame {
+            write::refresh(layout, path)?;
             return Ok(disk);
         }
         // From here on until the new one is whole, no key belongs to what is there.
@@ -96,7 +98,8 @@ impl DiskFile {
     }
 }
 
-/// What a disk is made of: places and names of its partitions, and the images' content.
+/// What a disk is made of: places and names of its partitions, and the images' content. Guests' files are
+/// written each time.
 fn key_of(layout: &Layout) -> Result<String> {
     let mut key = Key::new("disk, layout 1");
     for part in &layout.partitions {
@@ -105,7 +108,7 @@ fn key_of(layout: &Layout) -> Result<String> {
             part.name, part.guid, part.offset, part.length
         );
         key = key.text(&place);
-        if let Some(image) = &part.image {
+        if let Some(image) = part.image.as_ref().filter(|_| part.kind != PARTITION_FILE) {
             key = key.tree(image)?;
         }
     }

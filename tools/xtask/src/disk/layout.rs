@@ -1,9 +1,11 @@
 //! Which partitions a machine's real disk has, and where.
 
+use crate::build::cache::Key;
+use crate::build::guests::{self, GuestFile};
 use crate::description::{Disk, Image, Machine, DISK_STEP};
 use anyhow::{ensure, Context, Result};
 use disco_abi::DiskMode;
-use disco_flash::{Guid, PARTITION_IMAGE, PARTITION_LOG};
+use disco_flash::{Guid, PARTITION_FILE, PARTITION_IMAGE, PARTITION_LOG};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::PathBuf;
@@ -12,6 +14,9 @@ use uuid::Uuid;
 /// Partitions begin at multiples of this many bytes, as other tools have it; the first one leaves so
 /// much to the table, and the last one as much to its copy.
 pub const ALIGN: u64 = 1 << 20;
+/// The partition of a guest's file has a multiple of this many bytes, so that the next build of the guest
+/// mostly fits as well.
+const FILE_STEP: u64 = 4 << 20;
 /// Letters of a partition's name in a GPT.
 const NAME_LETTERS: usize = 36;
 
@@ -20,7 +25,7 @@ const NAME_LETTERS: usize = 36;
 pub struct Partition {
     /// A name for people who look at the disk with other tools.
     pub name: String,
-    /// What it is: [`PARTITION_IMAGE`] or [`PARTITION_LOG`].
+    /// What it is: [`PARTITION_IMAGE`], [`PARTITION_LOG`] or [`PARTITION_FILE`].
     pub kind: Guid,
     /// Its own name, by which the monitor finds it.
     pub guid: Guid,
@@ -51,6 +56,11 @@ pub fn log_guid(disk: &str, vm: &str) -> Guid {
     derived("log", &[disk, vm])
 }
 
+/// The partition of a guest's file, by the file's name.
+pub fn file_guid(name: &str) -> Guid {
+    derived("file", &[name])
+}
+
 /// The disk as a whole.
 pub fn disk_guid(layout: &Layout) -> Guid {
     let names: Vec<_> = layout.partitions.iter().map(|part| &*part.name).collect();
@@ -79,7 +89,8 @@ pub fn uuid(guid: &Guid) -> Uuid {
 impl Layout {
     /// The layout of this machine's disk, or `None` if it has none. Its images are built.
     pub fn of(machine: &Machine) -> Result<Option<Self>> {
-        if machine.disks.is_empty() {
+        let files = machine.stored()?;
+        if machine.disks.is_empty() && files.is_empty() {
             return Ok(None);
         }
         let mut layout = Self {
@@ -104,6 +115,16 @@ impl Layout {
                 }
             }
         }
+        for file in files {
+            let length = (file.content.len() as u64).next_multiple_of(FILE_STEP);
+            layout.add(
+                format!("file: {}", file.name),
+                PARTITION_FILE,
+                file_guid(&file.name),
+                length,
+                Some(provide(&file)?),
+            );
+        }
         layout.length += ALIGN;
         Ok(Some(layout))
     }
@@ -119,6 +140,19 @@ impl Layout {
         });
         self.length += length.next_multiple_of(ALIGN);
     }
+}
+
+/// A guest's file as the disk is to have it, in a file of the host.
+fn provide(file: &GuestFile) -> Result<PathBuf> {
+    let folder = guests::ready_folder().join("on-disk");
+    fs::create_dir_all(&folder)?;
+    let path = folder.join(Key::new("file").text(&file.name).hex());
+    if fs::read(&path).ok().as_ref() != Some(&file.content) {
+        let making = folder.join(format!("{}.{}", file.content.len(), std::process::id()));
+        fs::write(&making, &file.content)?;
+        fs::rename(&making, &path)?;
+    }
+    Ok(path)
 }
 
 fn image_path(image: &Image) -> PathBuf {

@@ -7,7 +7,7 @@ mod progress;
 mod write;
 
 pub use keep::{DiskFile, Keep};
-pub use layout::{log_guid, partition_guid, Layout, Partition};
+pub use layout::{file_guid, log_guid, partition_guid, Layout, Partition};
 
 use std::path::{Path, PathBuf};
 

@@ -3,12 +3,13 @@
 use super::layout::{disk_guid, uuid, Layout, Partition};
 use super::progress::Copying;
 use anyhow::{ensure, Context, Result};
+use disco_flash::PARTITION_FILE;
 use gpt::disk::LogicalBlockSize;
 use gpt::mbr::ProtectiveMBR;
 use gpt::partition_types::{OperatingSystem, Type};
 use gpt::GptConfig;
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
@@ -28,6 +29,27 @@ pub fn write(layout: &Layout, path: &Path) -> Result<()> {
         .open(path)
         .with_context(|| format!("cannot write {}", path.display()))?;
     fill(layout, &mut file).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes the guests' files to a disk that is there, as they are now. What virtual machines have written stays.
+pub fn refresh(layout: &Layout, path: &Path) -> Result<()> {
+    let parts = layout.partitions.iter();
+    for part in parts.filter(|part| part.kind == PARTITION_FILE) {
+        let Some(image) = &part.image else { continue };
+        let write = || -> Result<()> {
+            let content = fs::read(image)?;
+            ensure!(
+                content.len() as u64 <= part.length,
+                "has become larger meanwhile: try again"
+            );
+            let mut disk = File::options().write(true).open(path)?;
+            disk.seek(SeekFrom::Start(part.offset))?;
+            Ok(disk.write_all(&content)?)
+        };
+        write()
+            .with_context(|| format!("cannot write {} to {}", image.display(), path.display()))?;
+    }
+    Ok(())
 }
 
 fn fill(layout: &Layout, file: &mut File) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::side::{Ended, Ram, Side};
 use crate::bare::{Place, Program as Executor, MEMORY};
 use crate::build::monitor;
-use crate::description::{Guest, Machine, Vm};
+use crate::description::{Guest, Load, Machine, Vm};
 use crate::flash::Flash;
 use crate::paths;
 use crate::run::qemu::Board;
@@ -145,6 +145,7 @@ fn machine(executor: &Executor) -> Machine {
         memory,
         command_line: command_line.to_owned(),
         initrd: None,
+        load: Load::Memory,
         autostart: true,
         disks: Vec::new(),
         net: false,

@@ -4,7 +4,7 @@ use super::{Checked, Checker};
 use crate::build::guests;
 use crate::description::read::RawVm;
 use crate::description::size::show;
-use crate::description::{root_of, Disk, Guest, Root, Vm, VM_MEMORY_STEP};
+use crate::description::{root_of, Disk, Guest, Load, Root, Vm, VM_MEMORY_STEP};
 use disco_abi::{COMMAND_LINE_MAX, NAME_MAX};
 use disco_flash::VCPUS_PER_VM;
 use std::fmt::Display;
@@ -32,6 +32,15 @@ impl Checker<'_> {
                 Some(path)
             }
         };
+        let load = match raw.load.as_ref().map(|value| (value, &**value.get_ref())) {
+            None | Some((_, "memory")) => Load::Memory,
+            Some((_, "disk")) => Load::Disk,
+            Some((value, other)) => {
+                let message =
+                    format!("load = \"{other}\": a guest is loaded from `memory` or from `disk`");
+                return self.wrong(value, message);
+            }
+        };
         let root = root_of(all_disks, &disks, initrd.is_some());
         let command_line = self.command_line(raw.cmdline.as_ref(), &guest, root)?;
         Ok(Vm {
@@ -41,6 +50,7 @@ impl Checker<'_> {
             memory,
             command_line,
             initrd,
+            load,
             autostart: raw.autostart.unwrap_or(true),
             disks,
             net: raw.net,
