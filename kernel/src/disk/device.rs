@@ -51,6 +51,9 @@ pub trait BlockDevice {
         token: u32,
     ) -> Result<(), DeviceFull>;
 
+    /// Switches the device off: what is under way, and everything later, ends with an error.
+    fn give_up(&mut self);
+
     /// A transfer that has ended.
     fn completed(&mut self) -> Option<(u32, Result<(), DeviceError>)>;
 }

@@ -12,7 +12,11 @@ use super::serve::{no_page, Missing, Step};
 use super::transfer::{PagePiece, Purpose};
 use super::{sector_bytes, BLOCK};
 use crate::machine::shared::PageRef;
+use crate::vm::defect::{seeded, Defect};
 use disco_abi::{DiskError, PAGE_SIZE, SECTOR};
+
+/// Records that move to the other half in one step.
+const MOVED_AT_ONCE: usize = 2;
 
 impl Step<'_, '_> {
     /// Records of the log that have ended with all before them; `u64::MAX` without a log.
@@ -67,17 +71,27 @@ impl Step<'_, '_> {
             }
             return;
         }
+        let memory = self.edge.memory;
         let mut number = 0;
         while number < blocks {
             let count = RECORD_BLOCKS.min(blocks - number);
-            let mut moved = [const { None }; RECORD_BLOCKS];
-            for (index, to) in moved.iter_mut().enumerate().take(count) {
+            let mut entries = [const { None }; RECORD_BLOCKS];
+            for (index, to) in entries.iter_mut().enumerate().take(count) {
                 let part = &mut command.parts[number + index];
                 part.ready = true;
                 let block = (command.request.sector / BLOCK) + (number + index) as u64;
-                *to = part.base.take().map(|page| (block, part.mask, page));
+                *to = part.base.take().map(|page| {
+                    let checksum = checksum(memory, &page);
+                    let (block, mask) = (block as u32, part.mask);
+                    let logged = Logged {
+                        block,
+                        mask,
+                        checksum,
+                    };
+                    (logged, page)
+                });
             }
-            self.append(&mut moved[..count]);
+            self.append(&mut entries[..count]);
             number += count;
         }
         if let Some(log) = &self.mount.log {
@@ -97,7 +111,7 @@ impl Step<'_, '_> {
             let wanted = command.wanted(number);
             let (mask, place) = self.mount.private.of_block(self.nodes, block);
             let place = match place {
-                Some(&Place::Log(place)) => Some(place),
+                Some(&Place::Log { block, .. }) => Some(block),
                 _ => None,
             };
             new += u64::from(mask == 0);
@@ -140,33 +154,30 @@ impl Step<'_, '_> {
         complete
     }
 
-    /// Appends a record of blocks of the disk with their private sectors and pages. There is room in
-    /// the log and in the tables.
-    fn append(&mut self, blocks: &mut [Option<(u64, u32, PageRef)>]) {
+    /// Appends a record of blocks of the disk with their pages. There is room in the log and in the
+    /// tables.
+    fn append(&mut self, entries: &mut [Option<(Logged, PageRef)>]) {
         let (memory, tables) = (self.edge.memory, self.edge.tables);
         let mut logged = [Logged::default(); RECORD_BLOCKS];
-        for (to, from) in logged.iter_mut().zip(blocks.iter().flatten()) {
-            let (block, mask, page) = from;
-            *to = Logged {
-                block: *block as u32,
-                mask: *mask,
-                checksum: checksum(memory, page),
-            };
+        for (to, (from, _)) in logged.iter_mut().zip(entries.iter().flatten()) {
+            *to = *from;
         }
         let Some(log) = &mut self.mount.log else {
             return;
         };
-        let first = log.append(memory, &logged[..blocks.len()]);
-        for (place, moved) in (first..).zip(blocks) {
-            let Some((block, mask, page)) = moved.take() else {
+        let first = log.append(memory, &logged[..entries.len()]);
+        for (place, entry) in (first..).zip(entries) {
+            let Some((logged, page)) = entry.take() else {
                 continue;
             };
             let real = log.real(place);
             self.cache
                 .put((memory, tables as _), real, page, (false, true));
             let nodes = (&mut *self.nodes, tables as _);
-            let set = (mask, Place::Log(place));
-            self.mount.private.set(memory, nodes, block, set);
+            let set = (logged.mask, logged.at(place));
+            self.mount
+                .private
+                .set(memory, nodes, logged.block.into(), set);
         }
     }
 
@@ -185,6 +196,10 @@ impl Step<'_, '_> {
             Some(Move::Blocks(sector)) => return self.move_blocks(sector),
             // All records have to be there before the other half counts.
             Some(_) if written < appended => return,
+            Some(Move::Flush) if seeded(Defect::IgnoreMoveFlush) => return self.move_ended(),
+            Some(Move::FlushAgain) if seeded(Defect::IgnoreSuperblockFlush) => {
+                return self.move_ended()
+            }
             Some(Move::Flush | Move::FlushAgain) => {
                 let purpose = Purpose::Move(self.number);
                 self.alone(|step| step.start(Transfer::Flush, 0, purpose, 0, |_| no_page()))
@@ -200,6 +215,14 @@ impl Step<'_, '_> {
         if let Some(log) = &mut self.mount.log {
             log.move_begun = begun;
         }
+    }
+
+    /// A step of the move has ended without a transfer.
+    fn move_ended(&mut self) {
+        if let Some(log) = &mut self.mount.log {
+            log.move_ended(true);
+        }
+        self.log_goes_on();
     }
 
     /// Does `work`; no command waits for the transfers that it begins.
@@ -261,10 +284,12 @@ impl Step<'_, '_> {
         }
     }
 
-    /// Appends the next living blocks, from a sector of the disk on, to the other half.
+    /// Appends the next living blocks, from a sector of the disk on, to the other half: a few records,
+    /// and more when a transfer has ended. Their checksums go with them: what the device has damaged
+    /// meanwhile stays known as that.
     fn move_blocks(&mut self, from: u64) {
         let mut sector = from;
-        loop {
+        for _ in 0..MOVED_AT_ONCE {
             let Some(log) = &self.mount.log else {
                 return;
             };
@@ -283,13 +308,26 @@ impl Step<'_, '_> {
                 };
                 next = (block + 1) * BLOCK;
                 let (mask, place) = self.mount.private.of_block(self.nodes, block);
-                let (Some(&Place::Log(place)), Some(log)) = (place, &self.mount.log) else {
+                let (
+                    Some(&Place::Log {
+                        block: place,
+                        checksum,
+                    }),
+                    Some(log),
+                ) = (place, &self.mount.log)
+                else {
                     continue;
                 };
                 let real = log.real(place);
                 match self.cache.look(real) {
                     Lookup::Valid(page, _) => {
-                        *to = Some((block, mask, self.edge.memory.share(page), real));
+                        let block = block as u32;
+                        let logged = Logged {
+                            block,
+                            mask,
+                            checksum,
+                        };
+                        *to = Some((logged, self.edge.memory.share(page), real));
                     }
                     Lookup::Reading => missing = true,
                     Lookup::Absent => {
@@ -304,7 +342,7 @@ impl Step<'_, '_> {
                 && self.cache.reserve(tables, count)
                 && self.mount.private.reserve_blocks(self.nodes, tables, count);
             if !ready {
-                for (_, _, page, _) in batch.into_iter().flatten() {
+                for (_, page, _) in batch.into_iter().flatten() {
                     self.edge.memory.release(page);
                 }
                 return;
@@ -317,9 +355,9 @@ impl Step<'_, '_> {
             }
             let mut moved = [const { None }; RECORD_BLOCKS];
             for (to, from) in moved.iter_mut().zip(batch.into_iter().flatten()) {
-                let (block, mask, page, old) = from;
+                let (logged, page, old) = from;
                 self.cache.take(self.edge.memory, old);
-                *to = Some((block, mask, page));
+                *to = Some((logged, page));
             }
             self.append(&mut moved[..count]);
             sector = next;

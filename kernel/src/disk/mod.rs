@@ -382,6 +382,15 @@ impl Disks {
         }
     }
 
+    /// It is tick `now`. A device that has not answered for `most` ticks is switched off: commands that
+    /// wait for it fail.
+    pub fn time_passes(&mut self, edge: &mut Edge<'_>, now: u64, most: u64) {
+        if self.transfers.oldest(now) > most {
+            edge.device.give_up();
+            self.completed(edge);
+        }
+    }
+
     /// Virtual machine `vm` has ended: its commands and its private sectors that do not last go, and
     /// what it has alone is free for others. Transfers under way keep what they need.
     pub fn vm_ended(&mut self, edge: &mut Edge<'_>, vm: usize) {
@@ -509,7 +518,7 @@ impl Disks {
         edge: &mut Edge<'_>,
         number: usize,
         place: (u64, u64),
-        patience: &mut dyn FnMut() -> bool,
+        patience: &mut dyn FnMut(bool) -> bool,
     ) -> Result<(), LogError> {
         let Some(mount) = self.mounts.get_mut(number) else {
             return Ok(());

@@ -9,7 +9,12 @@ pub enum Place {
     /// Of private sectors: in this page.
     Page(PageRef),
     /// Of private sectors: in this block of the log's partition.
-    Log(u32),
+    Log {
+        /// Which block.
+        block: u32,
+        /// CRC-32 of it.
+        checksum: u32,
+    },
     /// Of the real disk: in the cache.
     Cached(Cached),
 }
@@ -33,7 +38,7 @@ impl Uses<Place> for Counted<'_> {
     fn again(&mut self, value: &Place) -> Place {
         match value {
             Place::Page(page) => Place::Page(self.0.share(page)),
-            Place::Log(block) => Place::Log(*block),
+            &Place::Log { block, checksum } => Place::Log { block, checksum },
             Place::Cached(cached) => Place::Cached(Cached {
                 page: self.0.share(&cached.page),
                 ..*cached
@@ -44,7 +49,7 @@ impl Uses<Place> for Counted<'_> {
     fn release(&mut self, value: Place) {
         match value {
             Place::Page(page) | Place::Cached(Cached { page, .. }) => self.0.release(page),
-            Place::Log(_) => {}
+            Place::Log { .. } => {}
         }
     }
 }

@@ -205,10 +205,10 @@ impl Step<'_, '_> {
     /// What of sectors `wanted` of a block of the virtual disk is not in memory.
     pub(super) fn missing(&mut self, block: u64, wanted: u32) -> Missing {
         let (mask, place) = self.mount.private.of_block(self.nodes, block);
-        if let (Some(&Place::Log(place)), true, Some(log)) =
+        if let (Some(&Place::Log { block, .. }), true, Some(log)) =
             (place, wanted & mask != 0, &self.mount.log)
         {
-            let missing = self.missing_real(log.real(place));
+            let missing = self.missing_real(log.real(block));
             if missing != Missing::Nothing {
                 return missing;
             }
@@ -273,10 +273,12 @@ impl Step<'_, '_> {
         if mask & wanted != 0 {
             part.private = match (place, &self.mount.log) {
                 (Some(Place::Page(page)), _) => Some(memory.share(page)),
-                (Some(&Place::Log(place)), Some(log)) => match self.cache.look(log.real(place)) {
-                    Lookup::Valid(page, _) => Some(memory.share(page)),
-                    _ => None,
-                },
+                (Some(&Place::Log { block, .. }), Some(log)) => {
+                    match self.cache.look(log.real(block)) {
+                        Lookup::Valid(page, _) => Some(memory.share(page)),
+                        _ => None,
+                    }
+                }
                 _ => None,
             };
         }

@@ -58,6 +58,8 @@ pub struct SimulatedDevice {
     pub bad_sector: Option<u64>,
     /// A device that says it has flushed, and has not.
     pub ignores_flush: bool,
+    /// Switched off.
+    pub off: bool,
     /// Pieces of all transfers, and transfers that were not flushes.
     pub pieces: usize,
     /// See `pieces`.
@@ -80,6 +82,7 @@ impl SimulatedDevice {
             random: Random(seed | 1),
             bad_sector: None,
             ignores_flush: false,
+            off: false,
             pieces: 0,
             transfers: 0,
             flushes: 0,
@@ -174,7 +177,15 @@ impl BlockDevice for SimulatedDevice {
         Ok(())
     }
 
+    fn give_up(&mut self) {
+        self.off = true;
+    }
+
     fn completed(&mut self) -> Option<(u32, Result<(), DeviceError>)> {
+        if self.off {
+            let done = self.queue.pop()?;
+            return Some((done.token, Err(DeviceError)));
+        }
         if self.queue.is_empty() || self.budget == 0 {
             return None;
         }

@@ -450,6 +450,63 @@ fn run(seed: u64, pages: usize, capacity: usize, bad: bool, private_max: u64) {
     world.finish();
 }
 
+#[test]
+fn a_device_that_does_not_answer_is_given_up() {
+    let mut world = World::new(1, 200, 100, 1);
+    world.open(0, 2).unwrap();
+    let page = [Segment {
+        address: 0,
+        bytes: PAGE_SIZE,
+    }];
+    let pass = |world: &mut World, operation, sector, tag| {
+        let list = if operation == DiskOperation::Flush {
+            &[][..]
+        } else {
+            &page
+        };
+        world.command(0, 2, (operation, sector, tag), list)
+    };
+    let ticks = |world: &mut World, now| {
+        world.with(|disks, edge, _| disks.time_passes(edge, now, 30));
+        world.take(0).unwrap()
+    };
+    pass(&mut world, DiskOperation::Read, 0, 1).unwrap();
+    assert_eq!(ticks(&mut world, 100), []);
+    // A later one does not make the first one younger, nor one that is answered in between.
+    pass(&mut world, DiskOperation::Write, 32, 2).unwrap();
+    assert_eq!(ticks(&mut world, 130), []);
+    assert!(!world.device.off);
+    let mut told = ticks(&mut world, 131);
+    told.sort_unstable();
+    let failed = DiskError::Device as u64;
+    assert_eq!(told, [(1, failed), (2, failed)]);
+    assert!(world.device.off);
+    // From then on everything fails at once, and nothing else.
+    pass(&mut world, DiskOperation::Flush, 0, 3).unwrap();
+    world.completed(usize::MAX);
+    assert_eq!(world.take(0).unwrap(), [(3, failed)]);
+    world.finish();
+}
+
+#[test]
+fn an_idle_device_is_not_given_up() {
+    let mut world = World::new(1, 200, 100, 1);
+    world.open(0, 2).unwrap();
+    for now in [0, 1000, 2000] {
+        world.with(|disks, edge, _| disks.time_passes(edge, now, 30));
+        let page = [Segment {
+            address: 0,
+            bytes: PAGE_SIZE,
+        }];
+        let request = (DiskOperation::Write, 0, now);
+        world.command(0, 2, request, &page).unwrap();
+        world.completed(usize::MAX);
+        assert_eq!(world.take(0).unwrap(), [(now, 0)]);
+    }
+    assert!(!world.device.off);
+    world.audit();
+}
+
 proptest! {
     #![proptest_config(crate::cases_of_length(6))]
     #[test]

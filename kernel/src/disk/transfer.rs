@@ -75,14 +75,20 @@ pub struct UnderWay {
     pub purpose: Purpose,
     /// The command that waits for it, or `NONE`.
     pub command: u32,
+    /// The tick at which it was seen first, or [`UNSEEN`].
+    since: u64,
     pages: [Option<PageRef>; PIECES_MAX],
     count: usize,
 }
+
+/// Nobody has looked at the clock since a transfer has begun.
+const UNSEEN: u64 = u64::MAX;
 
 impl UnderWay {
     const NOTHING: Self = Self {
         purpose: Purpose::Flush,
         command: 0,
+        since: UNSEEN,
         pages: [const { None }; PIECES_MAX],
         count: 0,
     };
@@ -145,6 +151,7 @@ impl Transfers {
         }; PIECES_MAX];
         slot.purpose = purpose;
         slot.command = command;
+        slot.since = UNSEEN;
         slot.count = count;
         let places = pieces.iter_mut().zip(&mut slot.pages);
         for (index, (to, kept)) in places.take(count).enumerate() {
@@ -164,6 +171,19 @@ impl Transfers {
             Err(DeviceFull) => slot.release(memory),
         }
         submitted
+    }
+
+    /// It is tick `now`. For how many ticks the oldest transfer has been under way at least: it counts
+    /// from when this was called first during it.
+    pub fn oldest(&mut self, now: u64) -> u64 {
+        let busy = self.busy;
+        let table = self.table.iter_mut().enumerate();
+        let under_way = table.filter(|(number, _)| busy & (1 << number) != 0);
+        let ages = under_way.map(|(_, transfer)| {
+            transfer.since = transfer.since.min(now);
+            now - transfer.since
+        });
+        ages.max().unwrap_or(0)
     }
 
     /// The transfer with this name, if it is under way.

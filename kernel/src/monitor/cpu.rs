@@ -304,6 +304,9 @@ impl Cpu {
             let now = self.now();
             self.set_timer(now.saturating_add(LOOK_AT_CLOCK), now);
             clock::seen(now);
+            if self.id.0 == 0 {
+                self.monitor.look_at_devices(now);
+            }
             turn |= now >= self.until;
         }
         if lines.contains(interrupts::BOARD_LINE) {

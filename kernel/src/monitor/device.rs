@@ -6,13 +6,14 @@
 
 use super::cpu::Cpu;
 use super::{Carver, Monitor, CONSOLE};
+use crate::clock::count_hz;
 use crate::console::command::Format;
 use crate::console::report::DeviceRow;
 use crate::disk::device::{BlockDevice, DeviceError, DeviceFull, Piece, Transfer, PIECES_MAX};
 use crate::events::Event;
 use crate::net::link::{Frame, Link, LinkFull};
 use core::fmt::Display;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use disco_abi::SECTOR;
 use disco_arch::board::pci::{self, FreeMemory, Function};
 use disco_arch::board::virtio::block::{self, Operation};
@@ -26,6 +27,8 @@ const _: () = assert!(size_of::<Frame>() == network::FRAME_MAX);
 
 /// So many interrupts that no device admits are too many.
 const UNCLAIMED_MAX: u32 = 10_000;
+/// How often somebody looks whether the disk answers, in seconds.
+const LOOK_EVERY: u64 = 5;
 
 /// A device that interrupts, and its driver.
 pub struct Real<D> {
@@ -80,6 +83,8 @@ pub struct Devices {
     pub card: Option<&'static Real<RealCard>>,
     /// Interrupts one after the other that none of them had asked for. CPU 0's.
     unclaimed: AtomicU32,
+    /// When somebody looks whether the disk answers, in ticks. CPU 0's.
+    look_due: AtomicU64,
 }
 
 /// Frames taken from the card before others have their turn.
@@ -98,6 +103,7 @@ impl Devices {
             disk: None,
             card: None,
             unclaimed: AtomicU32::new(0),
+            look_due: AtomicU64::new(0),
         };
         for function in pci::scan() {
             let (kind, problem) = match Kind::of(&function) {
@@ -204,6 +210,16 @@ impl Monitor {
         self.count_unclaimed(claimed);
     }
 
+    /// It is tick `now`, on CPU 0, whose timer has interrupted: at least every
+    /// [`crate::clock::LOOK_AT_CLOCK`].
+    pub(super) fn look_at_devices(&'static self, now: u64) {
+        let due = &self.devices.look_due;
+        if now >= due.load(Ordering::Relaxed) {
+            due.store(now + LOOK_EVERY * count_hz(), Ordering::Relaxed);
+            self.disk_time_passes(now);
+        }
+    }
+
     /// An interrupt that nobody admits and that does not end would keep CPU 0 from its guests: all
     /// devices are switched off.
     fn count_unclaimed(&self, claimed: bool) {
@@ -288,13 +304,6 @@ impl Cpu {
     }
 }
 
-impl RealDisk {
-    /// Switches it off: nothing of it works any more.
-    pub(super) fn give_up(&mut self) {
-        self.disk.fail();
-    }
-}
-
 impl BlockDevice for RealDisk {
     fn sectors(&self) -> u64 {
         self.disk.sectors()
@@ -320,6 +329,11 @@ impl BlockDevice for RealDisk {
             want_attention();
         }
         Ok(())
+    }
+
+    fn give_up(&mut self) {
+        self.disk.fail();
+        want_attention();
     }
 
     fn completed(&mut self) -> Option<(u32, Result<(), DeviceError>)> {

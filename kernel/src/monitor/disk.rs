@@ -26,8 +26,10 @@ use disco_arch::cp0;
 use disco_flash::{text, DescriptionView, NONE};
 use spin::Mutex;
 
-/// How long the recovery of all logs may take, in seconds.
+/// How long the device may take for a transfer of a log's recovery, in seconds: Count wraps after 25.
 const PATIENCE: u64 = 20;
+/// How long it may take for any other one, in seconds.
+const ANSWER_MAX: u64 = 30;
 /// Bytes of a `DiskDone`.
 const DONE_BYTES: usize = 16;
 // Too large to pass over a stack.
@@ -137,28 +139,28 @@ impl Monitor {
     }
 
     /// Recovers the logs, before any virtual machine runs, on CPU 0 at tick `now`.
+    #[link_section = ".init.text"]
+    #[inline(never)]
     pub(super) fn recover_logs(&'static self, now: u64) {
-        let begin = cp0::count();
         let patience = (PATIENCE * count_hz()).min(u32::MAX.into()) as u32;
         for (number, mount) in self.description.mounts.iter().enumerate() {
             let Some(log) = self.partitions.log(number) else {
                 continue;
             };
             let place = (log.first / BLOCK, log.sectors / BLOCK);
+            let mut begin = 0;
+            let mut waits = |first| {
+                if first {
+                    begin = cp0::count();
+                }
+                cp0::count().wrapping_sub(begin) < patience
+            };
             let recovered = self.with_disks(NodeId(0), |disks, edge| {
-                let mut waits = || cp0::count().wrapping_sub(begin) < patience;
                 disks.recover(edge, number, place, &mut waits)
             });
             let Some(Err(error)) = recovered else {
                 continue;
             };
-            if let (true, Some(device)) = (
-                cp0::count().wrapping_sub(begin) >= patience,
-                self.devices.disk,
-            ) {
-                // It may not write into pages that others have by then.
-                device.driver.lock().give_up();
-            }
             let disk = self.description.disks.get(mount.disk.get() as usize);
             let (Some(disk), Some(slot)) = (disk, self.slots.get(mount.vm.get() as usize)) else {
                 continue;
@@ -176,6 +178,12 @@ impl Monitor {
     /// Transfers of the real disk may have ended, says its interrupt.
     pub(super) fn disk_ready(&'static self) {
         let _ = self.with_disks(NodeId(0), |disks, edge| disks.completed(edge));
+    }
+
+    /// It is tick `now`: a real disk that does not answer is switched off. On CPU 0, now and then.
+    pub(super) fn disk_time_passes(&'static self, now: u64) {
+        let most = ANSWER_MAX * count_hz();
+        let _ = self.with_disks(NodeId(0), |disks, edge| disks.time_passes(edge, now, most));
     }
 
     /// Takes up to `count` pages from the global disk cache that nobody else uses; whether there was one.

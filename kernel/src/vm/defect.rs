@@ -1,6 +1,6 @@
 //! Small defects, seeded into the emulator to show that the comparison with the real CPU finds them
-//! (`cargo xtask fuzz cpu --self-test`), and one in the disks to show that power cuts do
-//! (`cargo xtask soak power-cut --self-test`).
+//! (`cargo xtask fuzz cpu --self-test`), and some in the disks to show that power cuts do
+//! (`cargo xtask soak power-cut --self-test`, and the host tests of the log).
 //!
 //! Without the feature `defects`, which nothing but these commands sets, [`seeded`] is `false` when the
 //! monitor is compiled, and nothing of this is in it.
@@ -28,6 +28,8 @@ pub enum Defect {
     ErrorLevel = 17,
     InterruptMask = 18,
     IgnoreFlush = 19,
+    IgnoreMoveFlush = 20,
+    IgnoreSuperblockFlush = 21,
 }
 
 /// A mark, and the number of the defect of this run: `xtask` finds the mark in the image.
@@ -46,8 +48,35 @@ pub fn seeded(defect: Defect) -> bool {
 }
 
 /// Whether this run has the defect: none has.
-#[cfg(not(feature = "defects"))]
+#[cfg(not(any(feature = "defects", test)))]
 #[inline(always)]
 pub const fn seeded(_: Defect) -> bool {
     false
+}
+
+#[cfg(all(test, not(feature = "defects")))]
+pub use chosen::{seeded, with};
+
+/// Host tests choose a defect for themselves.
+#[cfg(all(test, not(feature = "defects")))]
+mod chosen {
+    use super::Defect;
+    use std::cell::Cell;
+
+    thread_local! {
+        static CHOSEN: Cell<Option<Defect>> = const { Cell::new(None) };
+    }
+
+    /// Whether the test that runs in this thread has chosen the defect.
+    pub fn seeded(defect: Defect) -> bool {
+        CHOSEN.get() == Some(defect)
+    }
+
+    /// What `work` does with a defect.
+    pub fn with<R>(defect: Option<Defect>, work: impl FnOnce() -> R) -> R {
+        let before = CHOSEN.replace(defect);
+        let result = work();
+        CHOSEN.set(before);
+        result
+    }
 }

@@ -10,6 +10,7 @@
 //! record follow those of the record before. A sector of a disk keeps its place in its block.
 
 use crate::checksum::CRC32;
+use crate::disk::place::Place;
 use crate::disk::BLOCK;
 use disco_abi::SECTOR;
 
@@ -125,6 +126,16 @@ pub struct Logged {
     pub mask: u32,
     /// CRC-32 of the block.
     pub checksum: u32,
+}
+
+impl Logged {
+    /// The sectors of it that a virtual machine has written, in block `place` of the log.
+    pub const fn at(self, place: u32) -> Place {
+        Place::Log {
+            block: place,
+            checksum: self.checksum,
+        }
+    }
 }
 
 /// A record's head.

@@ -1,9 +1,8 @@
 //! Finds out what a log holds, before its virtual machine runs.
 
-use super::format::{seal_of, Head, Sector, Shape, Superblock, BYTES};
+use super::format::{seal_of, Head, Logged, Sector, Shape, Superblock, BYTES};
 use super::{checksum, superblock_sector, Log, Record, WINDOW};
 use crate::disk::device::{BlockDevice, Piece, Transfer};
-use crate::disk::place::Place;
 use crate::disk::private::{Private, PrivateNodes};
 use crate::disk::{Edge, BLOCK};
 use crate::machine::shared::{PageRef, SharedMemory};
@@ -50,8 +49,8 @@ impl From<NoMemory> for LogError {
 struct Waiting<'a> {
     device: &'a mut dyn BlockDevice,
     memory: &'a dyn SharedMemory,
-    /// Whether to wait any longer.
-    patience: &'a mut dyn FnMut() -> bool,
+    /// Whether to wait any longer, or (`true`) from now on.
+    patience: &'a mut dyn FnMut(bool) -> bool,
     /// The partition's first sector.
     first: u64,
 }
@@ -65,12 +64,15 @@ impl Waiting<'_> {
     ) -> Result<(), LogError> {
         let begun = self.device.submit(transfer, self.first + sector, pieces, 0);
         begun.map_err(|_| LogError::Device)?;
-        while (self.patience)() {
+        let mut first = true;
+        while (self.patience)(core::mem::take(&mut first)) {
             if let Some((_, result)) = self.device.completed() {
                 return result.map_err(|_| LogError::Device);
             }
             core::hint::spin_loop();
         }
+        // It may not write into pages that others have by then.
+        self.device.give_up();
         Err(LogError::Device)
     }
 
@@ -189,8 +191,9 @@ impl Chain {
 
 impl Log {
     /// Recovers the log in `blocks` blocks of the real disk from `first` on, for a disk of `sectors`
-    /// sectors, and puts what it holds into `private`. `patience` says whether to wait any longer for
-    /// the device. Whatever is recovered is durable, and what was not will not come back.
+    /// sectors, and puts what it holds into `private`. `patience` says whether to wait any longer for a
+    /// transfer, the first time with `true`. Whatever is recovered is durable, and what was not will
+    /// not come back.
     ///
     /// # Errors
     /// It cannot be used; `private` may hold a part.
@@ -199,7 +202,7 @@ impl Log {
         (first, blocks): (u64, u64),
         sectors: u64,
         (nodes, private): (&mut PrivateNodes, &mut Private),
-        patience: &mut dyn FnMut() -> bool,
+        patience: &mut dyn FnMut(bool) -> bool,
     ) -> Result<Self, LogError> {
         let shape = Shape::of(blocks).ok_or(LogError::Size)?;
         let heads = edge.memory.allocate()?;
@@ -217,13 +220,13 @@ impl Log {
             first: first * BLOCK,
         };
         let tables = edge.tables;
-        let mut set = |block: u32, mask: u32, place: u32| {
+        let mut set = |logged: Logged, place: u32| {
             let (memory, tables) = (edge.memory, tables as _);
             if !private.reserve(nodes, tables) {
                 return Err(LogError::Memory);
             }
-            let place = (mask, Place::Log(place));
-            private.set(memory, (nodes, tables), block.into(), place);
+            let place = (logged.mask, logged.at(place));
+            private.set(memory, (nodes, tables), logged.block.into(), place);
             Ok(())
         };
         let found = disk
@@ -268,7 +271,7 @@ fn read_records(
     disk: &mut Waiting<'_>,
     (heads, data): (&PageRef, &PageRef),
     mut chain: Chain,
-    set: &mut dyn FnMut(u32, u32, u32) -> Result<(), LogError>,
+    set: &mut dyn FnMut(Logged, u32) -> Result<(), LogError>,
 ) -> Result<Chain, LogError> {
     let (shape, half) = (chain.shape, chain.superblock.half);
     // What any head says was durable, whether it goes on from the others or not.
@@ -294,18 +297,16 @@ fn read_records(
         };
         let blocks = &head.blocks[..head.count as usize];
         let places = || (head.first..).map(|number| shape.block(half, number));
-        if number >= durable {
-            let mut whole = true;
-            for (logged, place) in blocks.iter().zip(places()) {
-                disk.read(place.into(), data)?;
-                whole &= checksum(disk.memory, data) == logged.checksum;
-            }
-            if !whole {
-                break;
-            }
+        let mut whole = true;
+        for (logged, place) in blocks.iter().zip(places()) {
+            disk.read(place.into(), data)?;
+            whole &= checksum(disk.memory, data) == logged.checksum;
+        }
+        if !whole {
+            break;
         }
         for (logged, place) in blocks.iter().zip(places()) {
-            set(logged.block, logged.mask, place)?;
+            set(*logged, place)?;
         }
         chain.push(&head, &sector);
     }

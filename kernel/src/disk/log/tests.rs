@@ -1,6 +1,8 @@
 //! The log on a disk that loses what was not flushed, cut at every step.
 
+use super::format;
 use super::recover::LogError;
+use super::{Log, Move};
 use crate::address::GuestPhysical;
 use crate::disk::pool::simulation::SimulatedSupply;
 use crate::disk::simulation::{Random, SimulatedDevice};
@@ -8,6 +10,7 @@ use crate::disk::virtual_disk::{Mount, VirtualDisk};
 use crate::disk::{Disks, Edge, Queue, BLOCK};
 use crate::machine::shared::GuestPages;
 use crate::machine::simulation::{SimulatedGuest, SimulatedMemory};
+use crate::vm::defect::{self, Defect};
 use disco_abi::{DiskMode, DiskOperation, PAGE_SIZE, SECTOR};
 use std::collections::BTreeMap;
 
@@ -85,7 +88,7 @@ impl Machine {
         self.device.budget = answers;
         let mut looks = answers;
         let result = self.with(|disks, edge, _| {
-            disks.recover(edge, 0, LOG, &mut || {
+            disks.recover(edge, 0, LOG, &mut |_| {
                 looks = looks.wrapping_sub(1);
                 looks != usize::MAX
             })
@@ -162,6 +165,14 @@ struct History {
 }
 
 impl History {
+    /// A flush has promised to keep a write.
+    fn promise(&mut self, write: usize) {
+        for sector in self.writes[write - 1].clone() {
+            let latest = self.promised.entry(sector).or_default();
+            *latest = (*latest).max(write);
+        }
+    }
+
     /// What is not as promised, if anything.
     fn broken(&self, contents: &[u64]) -> Option<String> {
         for (sector, &number) in (0..).zip(contents) {
@@ -253,25 +264,22 @@ fn live(machine: &mut Machine, seed: u64, left: &mut usize) -> History {
                     durable: false,
                     ended: Some(ended.clone()),
                 };
-                assert!(!machine.pass(DiskOperation::Flush, 0, 0, slot));
-                under_way.insert(slot, command);
+                if machine.pass(DiskOperation::Flush, 0, 0, slot) {
+                    ended.iter().for_each(|&write| history.promise(write));
+                } else {
+                    under_way.insert(slot, command);
+                }
             }
             _ => machine.completed(1 + random.below(6), left),
         }
         for (slot, status) in machine.take() {
             assert_eq!(status, 0);
             let command = under_way.remove(&slot).unwrap();
-            let mut promise = |write: usize| {
-                for sector in history.writes[write - 1].clone() {
-                    let latest = history.promised.entry(sector).or_default();
-                    *latest = (*latest).max(write);
-                }
-            };
             match command.ended {
-                Some(ended) => ended.into_iter().for_each(&mut promise),
+                Some(ended) => ended.iter().for_each(|&write| history.promise(write)),
                 None => {
                     if command.durable {
-                        promise(command.write);
+                        history.promise(command.write);
                     }
                     ended.push(command.write);
                 }
@@ -318,12 +326,12 @@ fn cut(seed: u64, after: usize, ignores_flush: bool) -> (bool, Option<String>) {
         }
     }
     let mut again = Machine::new(machine.device.cut(), seed);
-    again.recover(usize::MAX).unwrap();
-    let same = again.contents() == contents;
-    (
-        left == 0,
-        broken.or((!same).then(|| "another recovery finds other contents".into())),
-    )
+    let broken = broken.or_else(|| match again.recover(usize::MAX) {
+        Ok(()) if again.contents() == contents => None,
+        Ok(()) => Some("another recovery finds other contents".into()),
+        Err(error) => Some(format!("another recovery: {error}")),
+    });
+    (left == 0, broken)
 }
 
 #[test]
@@ -371,7 +379,10 @@ fn damage_is_named_and_never_a_panic() {
     let mut machine = Machine::new(new_disk(), 5);
     machine.recover(usize::MAX).unwrap();
     let history = live(&mut machine, 55, &mut 60);
-    machine.device.ignores_flush = false;
+    let written = History {
+        writes: history.writes.clone(),
+        ..History::default()
+    };
     let bytes = machine.device.contents();
     let start = (LOG.0 * PAGE_SIZE) as usize;
     let damaged = |at: usize, length: usize| {
@@ -398,11 +409,14 @@ fn damage_is_named_and_never_a_panic() {
     for _ in 0..30 {
         let at = random.below((LOG.1 as usize - 1) * page);
         let length = 1 + random.below(page);
-        // Data that was durable is not read again; everything else is noticed or means nothing.
-        let mut bytes = bytes.clone();
-        bytes[start + at..][..length].fill(0x5a);
-        let _ = Machine::new(bytes, 5).recover(usize::MAX);
+        // It is noticed, or looks like the end of the log: nothing behind it said that it was durable.
+        if let Ok(contents) = damaged(at, length) {
+            assert_eq!(written.broken(&contents), None, "{length} bytes at {at}");
+        }
     }
+    // A bit of the first record's data, which was promised long ago, too.
+    let data = format::Shape::of(LOG.1).unwrap().block(0, 0) as usize * page;
+    assert_eq!(damaged(data + 100, 1), Err(LogError::Record(0)));
     // Another disk's log.
     let mut machine = Machine::new(bytes, 5);
     *machine.disks = Disks::new();
@@ -436,4 +450,76 @@ fn random_lives_are_cut() {
 fn a_device_that_ignores_flushes_is_caught() {
     let caught = |seed: &u64| cut(seed * 99, 120, true).1.is_some();
     assert!((1..20).any(|seed| caught(&seed)));
+}
+
+/// Writes without a flush, in commands of a megabyte, until the log moves; then with one transfer of the
+/// device at a time until `stop`.
+fn write_until(machine: &mut Machine, stop: impl Fn(&Log) -> bool) {
+    let mut written = 0;
+    for step in 0..5000u64 {
+        let log = machine.disks.mounts()[0].log.as_ref().unwrap();
+        if stop(log) {
+            return;
+        }
+        let moving = log.moving().is_some();
+        if !moving && step % 2 == 0 && written < 1000 {
+            // Of sectors that nobody has been promised anything about.
+            let first = step / 2 % 2 * 32;
+            written += usize::from(!machine.pass(DiskOperation::Write, first, 32, 1));
+        }
+        machine.completed(1, &mut usize::MAX.clone());
+        machine.take();
+    }
+    panic!("it never comes to that");
+}
+
+/// Each flush of a move is there for something: without it a cut at its moment loses what was promised
+/// long before.
+#[test]
+fn every_flush_of_a_move_is_needed() {
+    let lost = |defect: Option<Defect>, moves: u64, seed: u64| {
+        defect::with(defect, || {
+            let mut machine = Machine::new(new_disk(), seed);
+            machine.recover(usize::MAX).unwrap();
+            machine.disks.open(0, 0).unwrap();
+            let data = stamped(77).repeat(1200);
+            machine.guest.store(GuestPhysical(2 * REGION), &data);
+            for operation in [DiskOperation::Write, DiskOperation::Flush] {
+                let count = 1200 * u64::from(operation == DiskOperation::Write);
+                machine.pass(operation, 64, count, 2);
+                machine.completed(usize::MAX, &mut usize::MAX.clone());
+                assert_eq!(machine.take(), [(2, 0)]);
+            }
+            let last = machine.disks.mounts()[0].log.as_ref().unwrap().epoch + moves;
+            write_until(&mut machine, |log| match moves {
+                // The superblock has been written.
+                1 => {
+                    log.epoch == last
+                        && !matches!(
+                            log.moving(),
+                            Some(Move::Blocks(_) | Move::Flush | Move::Superblock)
+                        )
+                }
+                _ => log.epoch == last && !matches!(log.moving(), Some(Move::Blocks(0))),
+            });
+            let mut again = Machine::new(machine.device.cut(), seed);
+            again.recover(usize::MAX).is_err()
+                || again.contents()[64..1264]
+                    .iter()
+                    .any(|&number| number != 77)
+        })
+    };
+    for (defect, moves) in [
+        (Defect::IgnoreMoveFlush, 1),
+        (Defect::IgnoreSuperblockFlush, 2),
+    ] {
+        assert!(
+            (1..20).any(|seed| lost(Some(defect), moves, seed * 4321)),
+            "{defect:?}"
+        );
+        assert!(
+            !(1..6).any(|seed| lost(None, moves, seed * 4321)),
+            "without {defect:?}"
+        );
+    }
 }
