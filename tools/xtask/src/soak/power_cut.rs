@@ -56,8 +56,8 @@ struct Soak {
     disk: SharedDisk,
     exclusive: Partition,
     random: Random,
-    /// The last record of each file whose fsync had returned.
-    durable: BTreeMap<String, u64>,
+    /// What was said to be durable.
+    said: Said,
     _file: DiskFile,
 }
 
@@ -102,7 +102,7 @@ pub fn run(args: &PowerCutArgs, installer: &Installer) -> Result<ExitCode> {
             ExitCode::FAILURE
         }
         (None, false) => {
-            let records: u64 = soak.durable.values().sum();
+            let records: u64 = soak.said.durable.values().sum();
             println!("{rounds} power cuts, {records} durable records, none lost");
             ExitCode::SUCCESS
         }
@@ -153,7 +153,7 @@ impl Soak {
                 .find(|partition| partition.name == EXCLUSIVE)
                 .context("no such partition")?,
             random: Random::new(seed, 1),
-            durable: BTreeMap::new(),
+            said: Said::default(),
             _file: file,
         })
     }
@@ -161,7 +161,7 @@ impl Soak {
     /// Cuts so often, and looks once more at the end. A loss ends it, and is told.
     fn rounds(&mut self, rounds: u64) -> Result<Option<String>> {
         for round in 1..=rounds {
-            let before = self.durable.clone();
+            let before = self.said.durable.clone();
             if let Some(loss) = self.until_cut().with_context(|| format!("round {round}"))? {
                 return Ok(Some(format!("round {round}: {loss}")));
             }
@@ -182,7 +182,7 @@ impl Soak {
         let new = |(file, &record): (&String, &u64)| {
             record - before.get(file).copied().unwrap_or_default()
         };
-        let records: u64 = self.durable.iter().map(new).sum();
+        let records: u64 = self.said.durable.iter().map(new).sum();
         println!(
             "round {round} of {rounds}: {records} records; of {} sectors that were not flushed {} are there, \
              {} half way",
@@ -212,13 +212,13 @@ impl Soak {
         let said = said.with_context(|| {
             format!("see {}", paths::shown(&logs.with_extension("console.log")))
         })?;
-        if let Some(loss) = said.lost(&self.durable) {
+        if let Some(loss) = said.lost(&self.said) {
             return Ok(Some(loss));
         }
         if let Some(complaint) = said.complaints.first() {
             return Ok(Some(complaint.clone()));
         }
-        self.durable.extend(said.durable);
+        self.said.extend(said);
         Ok(None)
     }
 

@@ -22,6 +22,8 @@ pub struct Said {
     pub found: BTreeMap<String, Found>,
     /// The last record of each file that was durable.
     pub durable: BTreeMap<String, u64>,
+    /// The last one of each file of which the mark was durable, too.
+    pub marked: BTreeMap<String, u64>,
     /// Other lines of it, which are complaints, and those of the file system.
     pub complaints: Vec<String>,
 }
@@ -44,7 +46,12 @@ impl Said {
                 };
                 said.found.insert(text(&parts[1]), found);
             } else if let Some(parts) = durable.captures(line) {
-                said.durable.insert(text(&parts[1]), number(&parts[2]));
+                let (file, record) = (text(&parts[1]), number(&parts[2]));
+                // It is said when the mark is there. A record that was found was perhaps not marked.
+                if record % MARK_EVERY == 0 {
+                    said.marked.insert(file.clone(), record);
+                }
+                said.durable.insert(file, record);
             } else if complaint.is_match(line) {
                 said.complaints.push(text(line));
             }
@@ -52,9 +59,15 @@ impl Said {
         said
     }
 
-    /// What of the records that were durable before is not there.
-    pub fn lost(&self, before: &BTreeMap<String, u64>) -> Option<String> {
-        for (file, &durable) in before {
+    /// Goes on from what was said earlier.
+    pub fn extend(&mut self, later: Self) {
+        self.durable.extend(later.durable);
+        self.marked.extend(later.marked);
+    }
+
+    /// What of all that was durable before is not there.
+    pub fn lost(&self, before: &Self) -> Option<String> {
+        for (file, &durable) in &before.durable {
             let Some(found) = self.found.get(file) else {
                 return Some(format!("{file} was not looked at"));
             };
@@ -64,7 +77,7 @@ impl Said {
                     found.record
                 ));
             }
-            let marked = durable - durable % MARK_EVERY;
+            let marked = before.marked.get(file).copied().unwrap_or_default();
             if found.mark < marked {
                 return Some(format!(
                     "{file}: the mark at record {marked} was durable, and there is that of {}",
@@ -96,7 +109,7 @@ mod tests {
     const CONSOLE: &[u8] = b"alpha:/root# records /x/a /x/b\n\
         records a found 0 mark 0\nrecords b found 17 mark 16\n\
         [    2.0] EXT4-fs (vda): recovery complete\n\
-        records a durable 1\nrecords b durable 18\nrecords a durable 2\nrecords b dura";
+        records a durable 1\nrecords b durable 16\nrecords b durable 18\nrecords a durable 2\nrecords b dura";
 
     #[test]
     fn whole_lines_count() {
@@ -108,7 +121,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_told() {
-        let before = Said::read(CONSOLE).durable;
+        let before = Said::read(CONSOLE);
         let after = |text: &str| Said::read(text.as_bytes()).lost(&before);
         let a = "records a found 3 mark 0\n";
         assert_eq!(after(&format!("{a}records b found 18 mark 16\n")), None);
@@ -116,6 +129,10 @@ mod tests {
         assert!(lost("records b found 17 mark 16").contains("record 18 was durable"));
         assert!(lost("records b found 19 mark 8").contains("mark at record 16"));
         assert!(lost("").contains("not looked at"));
+        // The power was cut between a record and its mark, and the next run goes on from the record.
+        let before = Said::read(b"records a durable 9\n");
+        let after = Said::read(b"records a found 9 mark 0\n");
+        assert_eq!(after.lost(&before), None);
     }
 
     #[test]
