@@ -11,6 +11,7 @@ pub mod machine;
 #[cfg(target_os = "none")]
 pub mod monitor;
 pub mod net;
+pub mod numa;
 pub mod schedule;
 pub mod vm;
 

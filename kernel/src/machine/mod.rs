@@ -23,6 +23,7 @@ pub use node::Node;
 pub use pages::{DirtyPages, PageRange, RunSize, ZeroedPages};
 
 use crate::address::{GuestPage, MachinePage};
+use crate::numa::{Distances, PageRecord};
 
 /// Most nodes of a machine.
 pub const NODES_MAX: usize = disco_flash::CPUS_MAX;
@@ -142,12 +143,16 @@ impl Usage {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Machine {
     nodes: [Option<&'static Node>; NODES_MAX],
+    distances: Distances,
 }
 
 impl Machine {
-    /// A machine of these nodes; one whose number is [`NODES_MAX`] or more is left out.
-    pub fn new(nodes: impl IntoIterator<Item = &'static Node>) -> Self {
-        let mut machine = Self::default();
+    /// A machine of these nodes, so far apart; one whose number is [`NODES_MAX`] or more is left out.
+    pub fn new(nodes: impl IntoIterator<Item = &'static Node>, distances: Distances) -> Self {
+        let mut machine = Self {
+            nodes: [None; NODES_MAX],
+            distances,
+        };
         for node in nodes {
             if let Some(place) = machine.nodes.get_mut(usize::from(node.id().0)) {
                 *place = Some(node);
@@ -171,16 +176,20 @@ impl Machine {
         self.nodes().find(|node| node.range().contains(page))
     }
 
-    /// The nodes, nearest to `to` first. Without a map of the machine's wires, nodes are taken
-    /// to be as far apart as their numbers.
+    /// How far its nodes are apart.
+    pub const fn distances(&self) -> &Distances {
+        &self.distances
+    }
+
+    /// The directory's record of `page`: none where nothing can move.
+    pub fn record(&self, page: MachinePage) -> Option<&'static PageRecord> {
+        self.node_of(page)?.directory().record(page)
+    }
+
+    /// The nodes, nearest to `to` first.
     pub fn nearest(&self, to: NodeId) -> impl Iterator<Item = &'static Node> + '_ {
-        let at = |id: Option<u8>| id.and_then(|id| self.node(NodeId(id)));
-        (0..NODES_MAX as u8).flat_map(move |distance| {
-            let above = at(to.0.checked_add(distance)).filter(|_| distance > 0);
-            [at(to.0.checked_sub(distance)), above]
-                .into_iter()
-                .flatten()
-        })
+        let nodes = self.distances.nearest(to);
+        nodes.filter_map(|id| self.node(id))
     }
 
     /// Whose `page` is; `None` if it is in no node.

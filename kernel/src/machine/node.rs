@@ -7,6 +7,7 @@ use super::allocator::FreePages;
 use super::memmap::{Entry, MemMap, Owner, WrongOwner};
 use super::{Audit, DirtyPages, MachineFailure, NodeId, PageRange, RunSize, Usage, VmId};
 use crate::address::MachinePage;
+use crate::numa::Directory;
 
 /// One node's memory: its part of the memmap and its free pages.
 ///
@@ -24,6 +25,8 @@ pub struct Node {
     /// Pages that the machine has promised to virtual machines, see `promise.rs`: one node's word
     /// counts.
     pub(super) promised: AtomicU64,
+    /// Who misses on its pages; empty on a machine of one node.
+    directory: Directory,
 }
 
 impl Node {
@@ -31,15 +34,17 @@ impl Node {
     /// [`Node::open`] says otherwise.
     ///
     /// `entries` has an entry for each page, `bitmap` has [`super::bitmap_words`] words; both
-    /// are cleared.
+    /// are cleared. `directory` has a record for each page, or none where there is no other node.
     pub fn new(
         id: NodeId,
         range: PageRange,
         entries: &'static mut [Entry],
         bitmap: &'static mut [u64],
+        directory: Directory,
     ) -> Self {
         Self {
             id,
+            directory,
             memmap: MemMap::new(range, entries),
             free: Mutex::new(FreePages::new(range, bitmap)),
             free_count: AtomicU64::new(0),
@@ -60,6 +65,11 @@ impl Node {
     /// Its part of the memmap.
     pub const fn memmap(&self) -> &MemMap {
         &self.memmap
+    }
+
+    /// Its part of the directory.
+    pub const fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// Hands pages of the monitor to the allocator (at boot: what nothing lies in).

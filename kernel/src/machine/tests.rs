@@ -1,6 +1,7 @@
 //! The machine's memory against a model of bytes.
 
 use super::*;
+use crate::numa::Directory;
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ fn node(id: u8, first: u64, count: u64) -> &'static Node {
         range,
         entries.leak(),
         bitmap,
+        Directory::default(),
     )))
 }
 
@@ -56,7 +58,7 @@ pub(super) fn machine(nodes: u8, pages: u64) -> Machine {
             .unwrap();
         node
     });
-    Machine::new(nodes)
+    Machine::new(nodes, Distances::default())
 }
 
 pub(super) fn assert_sound(machine: &Machine) {
@@ -73,6 +75,26 @@ fn nearest_nodes_come_first() {
     assert_eq!(order(0), [0, 1, 2, 3]);
     assert_eq!(order(1), [1, 0, 2, 3]);
     assert_eq!(order(3), [3, 2, 1, 0]);
+}
+
+#[test]
+fn nodes_are_as_near_as_the_machine_says() {
+    let nodes: Vec<_> = machine(4, 64).nodes().collect();
+    // A ring, wired 0 2 1 3.
+    let place = |node: NodeId| [0u16, 2, 1, 3][usize::from(node.0 % 4)];
+    let hops = |a, b| (place(a) + 4 - place(b)) % 4;
+    let distances = Distances::new(|a, b| 300 + 100 * hops(a, b).min(hops(b, a))).unwrap();
+    let ring = Machine::new(nodes, distances);
+    let order = |to| -> Vec<u8> { ring.nearest(NodeId(to)).map(|n| n.id().0).collect() };
+    assert_eq!(order(0), [0, 2, 3, 1]);
+    assert_eq!(order(1), [1, 2, 3, 0]);
+    while ring.allocate(NodeId(0), RunSize::ONE).is_ok_and(|pages| {
+        let node = ring.node_of(pages.range().first).unwrap().id();
+        node == NodeId(0)
+    }) {}
+    // The first page that was not of node 0 was of the nearest one.
+    let free = |id| ring.node(NodeId(id)).unwrap().free_pages();
+    assert_eq!([free(0), free(1), free(2), free(3)], [0, 56, 55, 56]);
 }
 
 #[test]

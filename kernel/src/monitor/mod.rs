@@ -33,6 +33,7 @@ use crate::events::Event;
 use crate::machine::layout::{MachineLayout, Range, FREE_MAX};
 use crate::machine::{bitmap_words, Entry, Machine, Node, NodeId, PageRange, VmId};
 use crate::net::switch::Subnet;
+use crate::numa::{Directory, Distances, PageRecord};
 use crate::schedule::{AtomicVcpuSet, CpuId, Mailbox, Scheduler, VcpuId};
 use crate::vm::identity::Identity;
 use core::fmt::{self, Write};
@@ -148,7 +149,7 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
         description: handover.description,
         payload: handover.payload,
         code_len: handover.code_len,
-        machine: Machine::new(machine_nodes.into_iter().flatten()),
+        machine: Machine::new(machine_nodes.into_iter().flatten(), Distances::default()),
         scheduler: &SCHEDULER,
         identity: real_identity(),
         overcommit: handover.description.machine.overcommit.get() != 0,
@@ -248,10 +249,21 @@ fn make_node(layout: &MachineLayout, number: usize, carver: &mut Carver) -> &'st
             slice::from_raw_parts_mut(bitmap, words),
         )
     };
-    carver.place(
-        number,
-        Node::new(NodeId(number as u8), range, entries, bitmap),
-    )
+    let directory = match layout.nodes().len() {
+        // Nothing can move.
+        1 => Directory::default(),
+        _ => make_directory(number, range, carver),
+    };
+    let id = NodeId(number as u8);
+    carver.place(number, Node::new(id, range, entries, bitmap, directory))
+}
+
+fn make_directory(node: usize, range: PageRange, carver: &mut Carver) -> Directory {
+    let records = carver.take::<PageRecord>(node, range.count as usize);
+    // SAFETY: fresh memory of the node, zeroed, which are valid records; nobody writes to it but
+    // through their atomic words.
+    let records = unsafe { slice::from_raw_parts(records, range.count as usize) };
+    Directory::new(range, records)
 }
 
 /// Takes memory from the beginning of each node's free ranges before there is an allocator.

@@ -16,7 +16,7 @@ use toml::Spanned;
 const LINUX_PAYLOAD: u64 = 16 << 20;
 /// What the monitor keeps of each node's memory.
 const NODE_RESERVE: u64 = 4 << 20;
-/// The part of the memory that its memmap and pmaps take at most: 1 / 64.
+/// The part of the memory that its memmap, directory and pmaps take at most: 1 / 64.
 const TABLES: u64 = 64;
 
 /// The file being checked, for the place of an error.

@@ -1,0 +1,255 @@
+//! The directory: who misses on each page of machine memory, a record per page.
+//!
+//! Records lie in the memory of the page's node, beside the memmap, and take no lock: each word is
+//! loaded and stored by itself. Two CPUs that count on the same page at the same moment may lose a
+//! count, and one that counts while another halves may keep what should have been halved: counts
+//! are statistics, and a lost one costs a decision that comes a moment later. A record cannot be
+//! damaged: every value that a word may hold is a count, a set, or a number that is looked up.
+//!
+//! Nobody walks over all records when a reset interval ends: a record knows the interval that it was
+//! last touched in, and who touches it next halves it once for each that has passed.
+
+use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
+
+use super::policy::{Decision, Thresholds, Why};
+use super::source::Sample;
+use super::NodeSet;
+use crate::address::MachinePage;
+use crate::machine::{NodeId, PageRange, NODES_MAX};
+
+/// The number of a reset interval. It wraps after 65,536 of them (1.8 hours of 0.1 s): a record that
+/// was touched exactly so long ago passes for one of now, and its counts for one more decision.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Interval(pub u16);
+
+impl Interval {
+    /// How many have begun since `earlier`.
+    pub const fn since(self, earlier: Self) -> u16 {
+        self.0.wrapping_sub(earlier.0)
+    }
+}
+
+/// What is known of a machine page. All zeros is a page that nobody has used. The page's home is
+/// the node whose directory has the record.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct PageRecord {
+    /// Misses of each node, halved at the end of each interval.
+    misses: [AtomicU16; NODES_MAX],
+    /// How many of all of them were writes, halved likewise.
+    writes: AtomicU16,
+    /// Nodes that have read since the interval began.
+    readers: AtomicU16,
+    /// Nodes that have written since then.
+    writers: AtomicU16,
+    /// The interval that all this is of.
+    interval: AtomicU16,
+    /// Intervals until its moves are forgiven: see [`Thresholds::forgive`].
+    unrest: AtomicU16,
+    /// How often it was migrated, replicated or collapsed since it has its owner.
+    moves: AtomicU16,
+    /// What was decided last: [`Why`] as a number.
+    why: AtomicU16,
+    /// The nodes that were decided for.
+    targets: AtomicU16,
+}
+
+static_assertions::const_assert_eq!(core::mem::size_of::<PageRecord>(), 48);
+
+/// A record as it was at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Misses of each node.
+    pub misses: [u16; NODES_MAX],
+    /// How many of all of them were writes.
+    pub writes: u16,
+    /// Nodes that have read since the interval began.
+    pub readers: NodeSet,
+    /// Nodes that have written since then.
+    pub writers: NodeSet,
+    /// Intervals until its moves are forgiven.
+    pub unrest: u16,
+    /// Moves so far.
+    pub moves: u16,
+}
+
+impl Counts {
+    /// Misses of `node`.
+    pub fn of(&self, node: NodeId) -> u16 {
+        self.misses.get(usize::from(node.0)).copied().unwrap_or(0)
+    }
+
+    /// Misses of all nodes.
+    pub fn total(&self) -> u32 {
+        self.misses.iter().map(|&misses| u32::from(misses)).sum()
+    }
+
+    /// Nodes with their misses, by number.
+    pub fn by_node(&self) -> impl Iterator<Item = (NodeId, u16)> + '_ {
+        (0..).map(NodeId).zip(self.misses.iter().copied())
+    }
+}
+
+impl PageRecord {
+    /// A page that nobody has used.
+    pub const fn new() -> Self {
+        Self {
+            misses: [const { AtomicU16::new(0) }; NODES_MAX],
+            writes: AtomicU16::new(0),
+            readers: AtomicU16::new(0),
+            writers: AtomicU16::new(0),
+            interval: AtomicU16::new(0),
+            unrest: AtomicU16::new(0),
+            moves: AtomicU16::new(0),
+            why: AtomicU16::new(0),
+            targets: AtomicU16::new(0),
+        }
+    }
+
+    /// Counts misses in interval `now`. `true` if those of their node have reached `trigger`, or
+    /// a multiple of it: somebody should look at the page.
+    pub fn count(&self, sample: &Sample, now: Interval, trigger: u16) -> bool {
+        let Some(place) = self.misses.get(usize::from(sample.node.0)) else {
+            return false;
+        };
+        self.age(now);
+        let before = place.load(Relaxed);
+        let (more, writes) = sample.more_than(before);
+        let after = before.saturating_add(more);
+        place.store(after, Relaxed);
+        let all_writes = self.writes.load(Relaxed);
+        self.writes
+            .store(all_writes.saturating_add(writes), Relaxed);
+        let user = NodeSet::of(sample.node).bits();
+        if sample.reads > 0 {
+            self.readers
+                .store(self.readers.load(Relaxed) | user, Relaxed);
+        }
+        if sample.writes > 0 {
+            self.writers
+                .store(self.writers.load(Relaxed) | user, Relaxed);
+        }
+        let trigger = trigger.max(1);
+        before / trigger != after / trigger
+    }
+
+    /// Halves the counts once for each interval since they were last touched.
+    fn age(&self, now: Interval) {
+        let passed = now.since(Interval(self.interval.load(Relaxed)));
+        if passed == 0 {
+            return;
+        }
+        self.interval.store(now.0, Relaxed);
+        let halved = |word: &AtomicU16| {
+            let halves = u32::from(passed);
+            word.store(word.load(Relaxed).checked_shr(halves).unwrap_or(0), Relaxed);
+        };
+        self.misses.iter().for_each(halved);
+        halved(&self.writes);
+        self.readers.store(0, Relaxed);
+        self.writers.store(0, Relaxed);
+        let unrest = self.unrest.load(Relaxed);
+        self.unrest.store(unrest.saturating_sub(passed), Relaxed);
+    }
+
+    /// What it says in interval `now`.
+    pub fn counts(&self, now: Interval) -> Counts {
+        self.age(now);
+        let set = |word: &AtomicU16| NodeSet::from_bits(word.load(Relaxed));
+        Counts {
+            misses: core::array::from_fn(|node| {
+                self.misses
+                    .get(node)
+                    .map_or(0, |misses| misses.load(Relaxed))
+            }),
+            writes: self.writes.load(Relaxed),
+            readers: set(&self.readers),
+            writers: set(&self.writers),
+            unrest: self.unrest.load(Relaxed),
+            moves: self.moves.load(Relaxed),
+        }
+    }
+
+    /// Notes that the page was migrated or replicated, or lost its replicas to a write
+    /// (`collapsed`), in interval `now`.
+    pub fn moved(&self, now: Interval, thresholds: &Thresholds, collapsed: bool) {
+        self.age(now);
+        let unrest = thresholds.unrest_of(collapsed);
+        let more = self.unrest.load(Relaxed).saturating_add(unrest);
+        self.unrest.store(more, Relaxed);
+        let moves = self.moves.load(Relaxed);
+        self.moves.store(moves.saturating_add(1), Relaxed);
+    }
+
+    /// Takes over what is known of the page at `from`, whose contents came here, and leaves nothing
+    /// there.
+    pub fn take_over(&self, from: &Self) {
+        for (to, from) in self.words().zip(from.words()) {
+            to.store(from.load(Relaxed), Relaxed);
+            from.store(0, Relaxed);
+        }
+    }
+
+    /// Forgets everything: the page has a new owner.
+    pub fn clear(&self) {
+        self.words().for_each(|word| word.store(0, Relaxed));
+    }
+
+    /// Notes what was decided, for [`PageRecord::decided`].
+    pub fn note(&self, decision: &Decision) {
+        self.why.store(decision.why as u16, Relaxed);
+        self.targets.store(decision.targets().bits(), Relaxed);
+    }
+
+    /// Why the page was left or moved when somebody looked at it last, and the nodes it was moved
+    /// to; nothing if nobody has.
+    pub fn decided(&self) -> Option<(Why, NodeSet)> {
+        let why = Why::from_number(self.why.load(Relaxed))?;
+        Some((why, NodeSet::from_bits(self.targets.load(Relaxed))))
+    }
+
+    fn words(&self) -> impl Iterator<Item = &AtomicU16> {
+        let others = [
+            &self.writes,
+            &self.readers,
+            &self.writers,
+            &self.interval,
+            &self.unrest,
+            &self.moves,
+            &self.why,
+            &self.targets,
+        ];
+        self.misses.iter().chain(others)
+    }
+}
+
+/// The records of one node's pages; of none on a machine of one node, where nothing can move.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Directory {
+    first: u64,
+    records: &'static [PageRecord],
+}
+
+impl Directory {
+    /// Records for as many pages of `range` as there are.
+    pub fn new(range: PageRange, records: &'static [PageRecord]) -> Self {
+        Self {
+            first: range.first.0,
+            records,
+        }
+    }
+
+    /// The record of `page`, if it is one of this node.
+    pub fn record(&self, page: MachinePage) -> Option<&'static PageRecord> {
+        let index = page.0.checked_sub(self.first)?;
+        self.records.get(usize::try_from(index).ok()?)
+    }
+
+    /// All pages with their records: for people, not for hot paths.
+    pub fn iter(&self) -> impl Iterator<Item = (MachinePage, &'static PageRecord)> {
+        (self.first..).map(MachinePage).zip(self.records)
+    }
+}
+
+#[cfg(test)]
+mod tests;

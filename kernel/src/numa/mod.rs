@@ -1,0 +1,23 @@
+//! Memory that moves to where it is used: what was counted, how far nodes are apart, what to do.
+//!
+//! Misses come from a [`source::Source`], are added up for each page of the machine in its
+//! [`directory::PageRecord`], and a page that became hot is given to [`policy::decide`], which
+//! says whether it is left, migrated, replicated or collapsed, and why. Nothing here moves a page
+//! or takes a lock: it is arithmetic on values and on words that are atomic.
+
+pub mod directory;
+pub mod distance;
+pub mod hottest;
+pub mod latency;
+pub mod node_set;
+pub mod policy;
+pub mod source;
+
+pub use directory::{Counts, Directory, Interval, PageRecord};
+pub use distance::Distances;
+pub use node_set::NodeSet;
+pub use policy::{decide, Action, Decision, MoveBudget, Situation, Thresholds, Why};
+pub use source::{Sample, Since, Source};
+
+#[cfg(test)]
+mod replay;
