@@ -25,6 +25,18 @@ impl<'w> Object<'w> {
         write!(self.out, "{value}")
     }
 
+    /// Adds an array of numbers.
+    pub fn numbers(&mut self, key: &str, values: &[u16]) -> Result {
+        self.key(key)?;
+        let mut before = '[';
+        for value in values {
+            write!(self.out, "{before}{value}")?;
+            before = ',';
+        }
+        self.out
+            .write_str(if values.is_empty() { "[]" } else { "]" })
+    }
+
     /// Adds `true` or `false`.
     pub fn boolean(&mut self, key: &str, value: bool) -> Result {
         self.key(key)?;

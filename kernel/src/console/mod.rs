@@ -21,6 +21,7 @@ pub mod line;
 pub mod lines;
 pub mod memory_report;
 pub mod mux;
+pub mod numa_report;
 pub mod report;
 pub mod ring;
 

@@ -19,6 +19,8 @@ pub enum Value<'a> {
     Guest(&'a [u8]),
     /// A plain number.
     Count(u64),
+    /// Plain numbers in a row.
+    Counts(&'a [u16]),
     /// A number of bytes.
     Bytes(u64),
     /// A time in nanoseconds.
@@ -116,6 +118,7 @@ fn write_values(
                     | Value::Bytes(number)
                     | Value::Nanoseconds(number)
                     | Value::Share(number) => object.number(column.key, number),
+                    Value::Counts(numbers) => object.numbers(column.key, numbers),
                     Value::Address(_) => object.display(column.key, value),
                     Value::Nothing => object.null(column.key),
                 }?;
@@ -174,6 +177,14 @@ impl Display for Value<'_> {
             Self::Word(text) => out.write_str(text),
             Self::Guest(text) => Harmless(text).fmt(out),
             Self::Count(number) => write!(out, "{number}"),
+            Self::Counts([]) => out.write_char('-'),
+            Self::Counts(numbers) => {
+                for (index, number) in numbers.iter().enumerate() {
+                    let space = if index > 0 { " " } else { "" };
+                    write!(out, "{space}{number}")?;
+                }
+                Ok(())
+            }
             Self::Bytes(bytes) if bytes % (1 << 20) == 0 => write!(out, "{} MiB", bytes >> 20),
             Self::Bytes(bytes) => write!(out, "{} KiB", bytes.div_ceil(1 << 10)),
             Self::Nanoseconds(ns) => {

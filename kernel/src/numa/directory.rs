@@ -12,7 +12,7 @@
 use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use super::policy::{Decision, Thresholds, Why};
-use super::source::Sample;
+use super::source::{Sample, Since};
 use super::NodeSet;
 use crate::address::MachinePage;
 use crate::machine::{NodeId, PageRange, NODES_MAX};
@@ -106,8 +106,8 @@ impl PageRecord {
         }
     }
 
-    /// Counts misses in interval `now`. `true` if those of their node have reached `trigger`, or
-    /// a multiple of it: somebody should look at the page.
+    /// Counts misses in interval `now`. `true` if somebody should look at the page: misses of their node
+    /// have just reached `trigger`, or a multiple of it.
     pub fn count(&self, sample: &Sample, now: Interval, trigger: u16) -> bool {
         let Some(place) = self.misses.get(usize::from(sample.node.0)) else {
             return false;
@@ -130,7 +130,11 @@ impl PageRecord {
                 .store(self.writers.load(Relaxed) | user, Relaxed);
         }
         let trigger = trigger.max(1);
-        before / trigger != after / trigger
+        match sample.since {
+            Since::Last => before / trigger != after / trigger,
+            // The source tells only what has just reached it, whatever is left of earlier intervals.
+            Since::Interval => sample.all() >= trigger,
+        }
     }
 
     /// Halves the counts once for each interval since they were last touched.

@@ -8,6 +8,8 @@
 use super::directory::{Interval, PageRecord};
 use crate::address::MachinePage;
 use crate::machine::NodeId;
+use disco_abi::PAGE_SIZE;
+use disco_magic::Region;
 
 /// Since when a sample's misses were counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,9 +36,14 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// Misses of both kinds.
+    pub(super) const fn all(&self) -> u16 {
+        self.reads.saturating_add(self.writes)
+    }
+
     /// How many misses it adds to `before` of its node, and how many of them are writes.
     pub(super) fn more_than(&self, before: u16) -> (u16, u16) {
-        let all = self.reads.saturating_add(self.writes);
+        let all = self.all();
         match self.since {
             Since::Last => (all, self.writes),
             // What was told before has the same part of writes.
@@ -59,7 +66,7 @@ pub trait Source {
 }
 
 /// Adds what `source` has to the records that `record` finds, at most `most` samples, and tells `hot`
-/// the pages that reached a multiple of `trigger`; a page may be told more than once.
+/// the pages that somebody should look at; a page may be told more than once.
 pub fn add_up(
     source: &mut impl Source,
     most: usize,
@@ -134,7 +141,8 @@ impl Source for Samples {
 
 /// Counters in hardware, or in what plays its part.
 pub trait MissCounters {
-    /// The next page on which some node's misses have crossed the threshold; each crossing once.
+    /// The next page on which some node's misses have reached the trigger threshold: once for each node
+    /// and interval.
     fn next_hot(&mut self) -> Option<MachinePage>;
 
     /// Misses of `node` on `page` since the interval began: for reads, and for writes.
@@ -167,6 +175,34 @@ impl<C: MissCounters> Exact<C> {
             writes: saturated(writes),
             since: Since::Interval,
         }
+    }
+}
+
+impl MissCounters for Region<'_> {
+    fn next_hot(&mut self) -> Option<MachinePage> {
+        self.take_hot().map(|page| MachinePage(page.into()))
+    }
+
+    fn misses(&self, page: MachinePage, node: NodeId) -> (u32, u32) {
+        let page = u32::try_from(page.0).ok();
+        let misses = page.and_then(|page| Region::misses(self, page, node.0.into()));
+        misses.map_or((0, 0), |misses| (misses.reads, misses.writes))
+    }
+
+    fn lost(&self) -> u64 {
+        Region::lost(self).into()
+    }
+}
+
+impl<'a> Exact<Region<'a>> {
+    /// Counts from the region that the exact model writes; nothing if its pages are not ours.
+    ///
+    /// Who begins an interval tells the region ([`Region::set_epoch`]), and the trigger threshold
+    /// when it changes.
+    pub fn magic(region: Region<'a>) -> Option<Self> {
+        let geometry = region.geometry();
+        let nodes = u8::try_from(geometry.nodes).ok()?;
+        (u64::from(geometry.page_bytes) == PAGE_SIZE).then(|| Self::new(region, nodes))
     }
 }
 
@@ -258,7 +294,7 @@ mod tests {
         assert_eq!((counts.of(NodeId(0)), counts.of(NodeId(1))), (400, 40));
         assert_eq!(counts.writes, 140);
         assert_eq!((counts.readers.bits(), counts.writers.bits()), (0b01, 0b11));
-        assert_eq!(hot, [1]);
+        assert_eq!(hot, [1, 1]);
         assert_eq!(exact.lost(), 7);
 
         exact.counters.misses.insert((1, 0), (700, 100));
@@ -266,6 +302,45 @@ mod tests {
         add_up(&mut exact, 1, now, record, |_| ());
         let counts = RECORDS[1].counts(Interval(3));
         assert_eq!((counts.of(NodeId(0)), counts.writes), (800, 190));
+    }
+
+    #[test]
+    fn what_the_exact_model_counts_arrives_in_the_directory() {
+        use disco_magic::{Geometry, Miss};
+        use std::sync::atomic::AtomicU32;
+        let records: &'static [PageRecord] = Box::leak(Box::new([PageRecord::new()]));
+        let geometry = Geometry {
+            nodes: 4,
+            page_bytes: PAGE_SIZE as u32,
+            first_page: 0x2_0000,
+            pages: 8,
+        };
+        let words: Vec<AtomicU32> = (0..geometry.words()).map(|_| AtomicU32::new(0)).collect();
+        let region = Region::create(&words, geometry).unwrap();
+        region.set_threshold(128);
+        let mut source = Exact::magic(Region::open(&words).unwrap()).unwrap();
+        let mut told = Vec::new();
+        for interval in 1..4 {
+            region.set_epoch(interval);
+            for number in 0..130 {
+                region.count(Miss {
+                    page: 0x2_0003,
+                    node: 2,
+                    remote: true,
+                    write: number % 2 == 0,
+                });
+            }
+            let now = Interval(interval as u16);
+            let record = |page: MachinePage| (page.0 == 0x2_0003).then(|| &records[0]);
+            // Also where the record still has as many from before.
+            add_up(&mut source, 100, (now, 128), record, |page| {
+                told.push((interval, page.0));
+            });
+            let counts = records[0].counts(now);
+            assert_eq!((counts.of(NodeId(2)), counts.total()), (130, 130));
+            assert!((60..=66).contains(&counts.writes));
+        }
+        assert_eq!(told, [(1, 0x2_0003), (2, 0x2_0003), (3, 0x2_0003)]);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Records of pages against what they promise.
 
 use super::*;
-use crate::numa::source::Since;
 use crate::numa::{Action, Decision};
 use proptest::prelude::*;
 

@@ -1,0 +1,230 @@
+//! The answers to `numa` and `numa top`.
+
+use super::report::{number, word, Column, Row, Value};
+use crate::machine::{NodeId, NODES_MAX};
+use crate::numa::{Counts, NodeSet, Why};
+use core::fmt::Result;
+
+/// A node in `numa`.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeRow {
+    /// Its number.
+    pub node: u64,
+    /// Its free memory, in bytes.
+    pub free: u64,
+    /// Misses of its CPUs in its own memory, as far as they were counted.
+    pub local: u64,
+    /// Their misses in other nodes' memory.
+    pub remote: u64,
+    /// Pages that were migrated to it.
+    pub migrations: u64,
+    /// Replicas that it was given.
+    pub replications: u64,
+    /// Times that pages of it lost their replicas.
+    pub collapses: u64,
+    /// Time that its CPUs have spent on all that, in nanoseconds.
+    pub spent_ns: u64,
+}
+
+impl NodeRow {
+    /// Thousandths of its CPUs' misses that were local.
+    fn local_share(&self) -> Option<u64> {
+        let all = u128::from(self.local) + u128::from(self.remote);
+        let share = (u128::from(self.local) * 1000).checked_div(all)?;
+        u64::try_from(share).ok()
+    }
+}
+
+impl Row for NodeRow {
+    const COLUMNS: &'static [Column] = &[
+        number("NODE", "node", 4),
+        number("FREE", "free_bytes", 10),
+        number("LOCAL", "local_misses", 10),
+        number("REMOTE", "remote_misses", 10),
+        number("SHARE", "local_thousandths", 7),
+        number("MIGRATED", "migrations", 8),
+        number("REPLICATED", "replications", 10),
+        number("COLLAPSED", "collapses", 9),
+        number("SPENT", "spent_ns", 9),
+    ];
+
+    fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
+        write(&[
+            Value::Count(self.node),
+            Value::Bytes(self.free),
+            Value::Count(self.local),
+            Value::Count(self.remote),
+            self.local_share().map_or(Value::Nothing, Value::Share),
+            Value::Count(self.migrations),
+            Value::Count(self.replications),
+            Value::Count(self.collapses),
+            Value::Nanoseconds(self.spent_ns),
+        ])
+    }
+}
+
+/// A hot page in `numa top`.
+#[derive(Clone, Copy, Debug)]
+pub struct HotPageRow<'a> {
+    /// Its machine address.
+    pub machine: u64,
+    /// Its node.
+    pub home: NodeId,
+    /// The virtual machine whose it is, and its guest-physical address there; nothing for a page
+    /// of several.
+    pub guest: Option<(&'a str, u64)>,
+    /// Nodes of the machine.
+    pub nodes: usize,
+    /// Who misses on it.
+    pub counts: Counts,
+    /// What was decided when somebody looked at it last, and the nodes that it was given to.
+    pub decided: Option<(Why, NodeSet)>,
+}
+
+impl Row for HotPageRow<'_> {
+    const COLUMNS: &'static [Column] = &[
+        number("PAGE", "page", 12),
+        number("HOME", "home", 4),
+        word("VM", "vm", 12),
+        number("GUEST-PHYSICAL", "guest_physical", 14),
+        number("WRITES", "writes", 6),
+        number("MOVES", "moves", 5),
+        word("WHY", "why", 12),
+        word("TO", "to", 8),
+        word("MISSES OF EACH NODE", "misses", 0),
+    ];
+
+    fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
+        let (vm, address) = match self.guest {
+            Some((vm, address)) => (Value::Word(vm), Value::Address(address)),
+            None => (Value::Nothing, Value::Nothing),
+        };
+        let targets = self.decided.map_or(NodeSet::EMPTY, |(_, targets)| targets);
+        let mut to = [0; NODES_MAX];
+        let mut count = 0;
+        for (place, node) in to.iter_mut().zip(targets.iter()) {
+            *place = u16::from(node.0);
+            count += 1;
+        }
+        let nodes = self.nodes.min(NODES_MAX);
+        write(&[
+            Value::Address(self.machine),
+            Value::Count(u64::from(self.home.0)),
+            vm,
+            address,
+            Value::Count(u64::from(self.counts.writes)),
+            Value::Count(u64::from(self.counts.moves)),
+            self.decided
+                .map_or(Value::Nothing, |(why, _)| Value::Word(why.word())),
+            Value::Counts(to.get(..count).unwrap_or_default()),
+            Value::Counts(self.counts.misses.get(..nodes).unwrap_or_default()),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::command::Format;
+    use proptest::prelude::*;
+
+    fn text<R: Row>(row: &R, format: Format) -> String {
+        let mut text = String::new();
+        row.write_row(&mut text, format).unwrap();
+        text
+    }
+
+    fn json<R: Row>(row: &R) -> serde_json::Value {
+        serde_json::from_str(&text(row, Format::Json)).unwrap()
+    }
+
+    fn words<R: Row>(row: &R) -> String {
+        let text = text(row, Format::Text);
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    const NODE: NodeRow = NodeRow {
+        node: 1,
+        free: 5 << 20,
+        local: 780,
+        remote: 220,
+        migrations: 3,
+        replications: 2,
+        collapses: 1,
+        spent_ns: 42_000_000,
+    };
+
+    #[test]
+    fn a_node_says_what_share_is_local() {
+        assert_eq!(words(&NODE), "1 5 MiB 780 220 78.0 % 3 2 1 0.042 s");
+        assert_eq!(json(&NODE)["local_thousandths"], 780);
+        assert_eq!(json(&NODE)["spent_ns"], 42_000_000);
+        let idle = NodeRow {
+            local: 0,
+            remote: 0,
+            ..NODE
+        };
+        assert!(json(&idle)["local_thousandths"].is_null());
+        let busy = NodeRow {
+            local: u64::MAX,
+            remote: u64::MAX,
+            ..NODE
+        };
+        assert_eq!(json(&busy)["local_thousandths"], 500);
+    }
+
+    #[test]
+    fn a_hot_page_says_who_misses_and_what_was_decided() {
+        let mut counts = Counts {
+            writes: 9,
+            moves: 1,
+            ..Counts::default()
+        };
+        counts.misses[1] = 300;
+        counts.misses[2] = 200;
+        let row = HotPageRow {
+            machine: 0x8123_4000,
+            home: NodeId(0),
+            guest: Some(("alpha", 0x4000)),
+            nodes: 4,
+            counts,
+            decided: Some((Why::ReadShared, NodeSet::from_bits(0b110))),
+        };
+        let expected = "0x81234000 0 alpha 0x4000 9 1 read-shared 1 2 0 300 200 0";
+        assert_eq!(words(&row), expected);
+        let object = json(&row);
+        assert_eq!(object["misses"], serde_json::json!([0, 300, 200, 0]));
+        assert_eq!(object["to"], serde_json::json!([1, 2]));
+        assert_eq!(object["why"], "read-shared");
+        let unknown = HotPageRow {
+            guest: None,
+            decided: None,
+            ..row
+        };
+        assert!(json(&unknown)["why"].is_null() && json(&unknown)["vm"].is_null());
+        assert_eq!(json(&unknown)["to"], serde_json::json!([]));
+        assert!(words(&unknown).contains(" - - 9 1 - - 0 300"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_is_one_object_and_one_line(
+            misses in prop::array::uniform16(any::<u16>()),
+            nodes in 0usize..40,
+            to: u16,
+        ) {
+            let counts = Counts { misses, ..Counts::default() };
+            let row = HotPageRow {
+                machine: u64::MAX,
+                home: NodeId(255),
+                guest: None,
+                nodes,
+                counts,
+                decided: Some((Why::Budget, NodeSet::from_bits(to))),
+            };
+            prop_assert_eq!(json(&row)["misses"].as_array().unwrap().len(), nodes.min(16));
+            prop_assert_eq!(json(&row)["to"].as_array().unwrap().len(), to.count_ones() as usize);
+            prop_assert_eq!(text(&row, Format::Text).matches('\n').count(), 1);
+        }
+    }
+}
