@@ -110,6 +110,17 @@ Examples:
   cargo xtask soak power-cut --seed 7
   cargo xtask soak power-cut --self-test";
 
+const PROPERTIES_EXAMPLES: &str = "\
+`cargo xtask test` draws the same random cases each time. This draws others in each round, and ends with the
+first failure, which it says how to repeat. PROPTEST_CASES=N in the environment draws N cases for each test
+instead of 256, and fewer where one takes long.
+
+Examples:
+  cargo xtask soak properties --rounds 20
+  cargo xtask soak properties lockstep --seed 7
+  PROPTEST_CASES=5000 cargo xtask soak properties disk:: schedule:: --rounds 3
+  cargo xtask soak properties vm:: --big-endian";
+
 const CONFORMANCE_EXAMPLES: &str = "\
 The programs are in guests/conformance, the differences that are allowed in
 ci/conformance/allowed.toml. FILTER `linux` runs the program of guests/linux/conformance on Linux instead.
@@ -229,11 +240,33 @@ pub struct FuzzArgs {
 
 /// What to check for long.
 #[derive(Subcommand)]
-#[command(after_help = "Example:\n  cargo xtask soak power-cut --rounds 200")]
+#[command(
+    after_help = "Examples:\n  cargo xtask soak power-cut --rounds 200\n  cargo xtask soak properties --rounds 20"
+)]
 pub enum SoakAction {
     /// Disks that keep what is written, with power cuts.
     #[command(after_help = POWER_CUT_EXAMPLES)]
     PowerCut(PowerCutArgs),
+    /// Host tests, with other random cases in each round.
+    #[command(after_help = PROPERTIES_EXAMPLES)]
+    Properties(PropertiesArgs),
+}
+
+/// Arguments of `soak properties`.
+#[derive(Args)]
+pub struct PropertiesArgs {
+    /// Only host tests whose names contain one of these.
+    #[arg(value_name = "FILTER")]
+    pub filters: Vec<String>,
+    /// How often the tests run.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub rounds: u64,
+    /// The seed of the first round, and the next of the next; others each time without it.
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Compiled for big-endian MIPS, under QEMU's user emulation.
+    #[arg(long)]
+    pub big_endian: bool,
 }
 
 /// Arguments of `soak power-cut`.

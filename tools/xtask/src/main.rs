@@ -62,6 +62,9 @@ fn act(action: Action, installer: &Installer) -> Result<ExitCode> {
         Action::Conformance(args) => return conformance::run(&args.filter, installer),
         Action::Fuzz(cli::FuzzAction::Cpu(args)) => return fuzz::cpu(&args, installer),
         Action::Soak(cli::SoakAction::PowerCut(args)) => return soak::power_cut(&args, installer),
+        Action::Soak(cli::SoakAction::Properties(args)) => {
+            return soak::properties(&args, installer)
+        }
         Action::Sizes => sizes(installer)?,
         Action::Fmt => lint::format(false)?,
         Action::Lint => lint::lint()?,

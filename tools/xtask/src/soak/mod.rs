@@ -2,7 +2,9 @@
 
 mod nbd;
 mod power_cut;
+mod properties;
 mod records;
 mod volatile;
 
 pub use power_cut::run as power_cut;
+pub use properties::run as properties;

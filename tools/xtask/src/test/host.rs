@@ -116,8 +116,10 @@ fn suite(line: &str, place: Option<&str>) -> Option<Suite> {
 }
 
 /// Where property tests take the seed of their random cases from. A run of all tests repeats
-/// exactly; `cargo test` takes other cases each time.
-const RANDOM_SEED: &str = "PROPTEST_RNG_SEED";
+/// exactly; `cargo test` and `cargo xtask soak properties` take other cases each time.
+pub const RANDOM_SEED: &str = "PROPTEST_RNG_SEED";
+/// They do not keep the cases that failed, as a seed repeats them.
+const KEEP_NOTHING: &str = "PROPTEST_DISABLE_FAILURE_PERSISTENCE";
 
 impl Suite {
     fn command(&self) -> Command {
@@ -130,7 +132,8 @@ impl Suite {
         command
             .args(words)
             .current_dir(&self.folder)
-            .env("CARGO_MANIFEST_DIR", &self.folder);
+            .env("CARGO_MANIFEST_DIR", &self.folder)
+            .env(KEEP_NOTHING, "1");
         if env::var_os(RANDOM_SEED).is_none() {
             command.env(RANDOM_SEED, "5");
         }
@@ -161,14 +164,17 @@ impl Suite {
         self.tests.iter().filter(selected).cloned().collect()
     }
 
-    /// Runs some of its tests.
-    pub fn run(&self, tests: &[String]) -> Result<Outcome> {
+    /// Runs some of its tests; with random cases from `seed`, if there is one.
+    pub fn run(&self, tests: &[String], seed: Option<u64>) -> Result<Outcome> {
         let log = paths::target()
             .join("test")
             .join(format!("host-{}.log", self.name.replace("::", "-")));
         fs::create_dir_all(paths::target().join("test"))?;
         let output = File::create(&log)?;
         let mut command = self.command();
+        if let Some(seed) = seed {
+            command.env(RANDOM_SEED, seed.to_string());
+        }
         if tests.len() < self.tests.len() {
             command.arg("--exact").args(tests);
         }

@@ -14,6 +14,7 @@ use crate::process::last_lines;
 use crate::setup::{self, Need};
 use crate::{conformance, paths};
 use anyhow::Result;
+pub use host::RANDOM_SEED;
 use manifest::Test;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -206,6 +207,26 @@ fn list_tests(
     Ok(())
 }
 
+/// The host tests that are selected: on this computer, or on big-endian MIPS.
+///
+/// # Errors
+/// If they do not compile.
+pub fn host_suites(
+    selection: &Selection,
+    installer: &setup::Installer,
+) -> Result<Vec<(host::Suite, Vec<String>)>> {
+    let suites = if selection.big_endian {
+        big_endian(installer)?
+    } else {
+        host::build()?
+    };
+    let selected = suites.into_iter().map(|suite| {
+        let tests = suite.selected(selection);
+        (suite, tests)
+    });
+    Ok(selected.filter(|(_, tests)| !tests.is_empty()).collect())
+}
+
 /// Runs suites. `all` is a filter that selects them all.
 fn host_tests(all: &str, suites: Result<Vec<host::Suite>>, selection: &Selection, tally: &Tally) {
     let suites = match suites {
@@ -221,7 +242,7 @@ fn host_tests(all: &str, suites: Result<Vec<host::Suite>>, selection: &Selection
 }
 
 fn run_suite(suite: &host::Suite, tests: &[String], tally: &Tally) {
-    match suite.run(tests) {
+    match suite.run(tests, None) {
         Err(error) => tests
             .iter()
             .for_each(|test| tally.fail(&suite.full_name(test), &format!("{error:#}"))),
