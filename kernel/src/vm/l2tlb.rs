@@ -172,8 +172,11 @@ impl L2Tlb {
         origin: u32,
     ) -> Option<u64> {
         let index = self.index(tag);
-        self.remove_victim(tag);
         let old = core::mem::replace(&mut self.slots[index], L2Slot { tag, lo0, lo1 }).tag;
+        // One that has its slot is no victim.
+        if old != tag {
+            self.remove_victim(tag);
+        }
         let gone = if old == tag || old == L2_EMPTY || linear_offset(old).is_some() {
             None
         } else if !is_kernel_address(old) && (old ^ tag) & ASID_MASK != 0 {

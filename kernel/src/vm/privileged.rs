@@ -219,12 +219,12 @@ impl Vcpu<'_> {
 
     fn monitor_call(&mut self, pmap: &Pmap, hardware: &mut impl Hardware) -> Effect {
         self.counters.calls += 1;
-        let argument = |vcpu: &Self, number: u8| vcpu.gpr(4 + number);
         let Some(call) = Call::from_number(self.gpr(2)) else {
             self.set_gpr(2, CallError::NoSuchCall as i64 as u64);
             return Effect::Next;
         };
-        let arguments = [0, 1, 2, 3].map(|number| argument(self, number));
+        let [_, _, _, _, a0, a1, a2, a3, ..] = self.context.gpr;
+        let arguments = [a0, a1, a2, a3];
         match call {
             Call::TlbFlushAll => self.flush_all(hardware),
             Call::TlbFlushPage => self.flush_page(arguments[0], hardware),

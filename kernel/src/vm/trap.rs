@@ -219,13 +219,19 @@ impl Vcpu<'_> {
         }
     }
 
-    /// Where the guest goes on behind the trapped instruction. In a delay slot the branch is
-    /// worked out now, since the slot may change the register it tested; and its link register is
-    /// written, since the slot may read it.
+    /// Where the guest goes on behind the trapped instruction.
+    #[inline]
     fn behind(&mut self, trap: &Trap, hardware: &mut impl Hardware) -> u64 {
-        if !trap.in_delay_slot() {
-            return trap.epc.wrapping_add(4);
+        if trap.in_delay_slot() {
+            self.behind_branch(trap, hardware)
+        } else {
+            trap.epc.wrapping_add(4)
         }
+    }
+
+    /// Where it goes on behind a delay slot. The branch is worked out now, since the slot may change
+    /// the register it tested; and its link register is written, since the slot may read it.
+    fn behind_branch(&mut self, trap: &Trap, hardware: &mut impl Hardware) -> u64 {
         let branch = Instruction(trap.bad_instr_p);
         if self.context.fpu_mask != 0 && branch.0 >> 26 == COP1 {
             hardware.fpu_save(&mut self.fpu);

@@ -178,11 +178,13 @@ impl VirtualTlb {
 
     /// The indices of entries that map something, in order.
     fn live(&self) -> impl Iterator<Item = usize> {
-        let mut rest = self.live;
+        let mut rest = u32::from(self.live);
         core::iter::from_fn(move || {
-            let index = rest.trailing_zeros() as usize;
-            rest &= rest.wrapping_sub(1);
-            (index < TLB_ENTRIES).then_some(index)
+            (rest != 0).then(|| {
+                let index = rest.trailing_zeros() as usize % TLB_ENTRIES;
+                rest &= rest - 1;
+                index
+            })
         })
     }
 

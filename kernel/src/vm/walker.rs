@@ -69,14 +69,16 @@ impl Registers {
         let kept = LO_RI | LO_XI | 0x3fff_fffe & !(page_mask >> 13 << 6);
         let lo = |entry: u64| (entry >> rotate).rotate_right(2);
         let first = slot(pointer, index)?;
-        let (lo0, lo1) = if first.0 & 8 == 0 {
-            let both = |address: MachineAddress| {
-                [address, MachineAddress(address.0 | 8)].map(|at| hardware.load(at))
-            };
-            pmap.read(first, both)?.map(lo).into()
+        let (even, odd) = if first.0 & 8 == 0 {
+            // Behind one look at the page.
+            let next = |address: MachineAddress| MachineAddress(address.0 | 8);
+            pmap.read(first, |address| {
+                (hardware.load(address), hardware.load(next(address)))
+            })?
         } else {
-            (lo(load(first)?), lo(load(slot(pointer, index | 1)?)?))
+            (load(first)?, load(slot(pointer, index | 1)?)?)
         };
+        let (lo0, lo1) = (lo(even), lo(odd));
         let global = lo0 & lo1 & LO_G;
         Some(TlbEntry {
             hi: address & VPN2_MASK & !(page_mask | 0x1fff) | asid & ASID_MASK,
