@@ -185,37 +185,27 @@ impl Command {
     /// copy.
     ///
     /// # Errors
-    /// A page of the guest is missing. To do it again does no harm.
-    pub fn deliver(
-        &self,
-        guest: &mut dyn GuestPages,
-        memory: &dyn SharedMemory,
-    ) -> Result<(), NoMemory> {
+    /// A page of the guest is missing. It can be done again: pages that the guest has are skipped.
+    pub fn deliver(&mut self, guest: &mut dyn GuestPages) -> Result<(), NoMemory> {
+        const WHOLE: Range<u64> = 0..BLOCK;
         let mut cursor = self.request.cursor();
-        for (number, part) in self.parts[..self.blocks()].iter().enumerate() {
-            let whole = match (self.range(number), part.mask) {
-                (
-                    Range {
-                        start: 0,
-                        end: BLOCK,
-                    },
-                    0,
-                ) => part.base.as_ref(),
-                (
-                    Range {
-                        start: 0,
-                        end: BLOCK,
-                    },
-                    u32::MAX,
-                ) => part.private.as_ref(),
+        for number in 0..self.blocks() {
+            let range = self.range(number);
+            let part = &mut self.parts[number];
+            let whole = match part.mask {
+                0 if range == WHOLE => Some(&mut part.base),
+                u32::MAX if range == WHOLE => Some(&mut part.private),
                 _ => None,
             };
             if let Some(page) = whole {
                 if let Some(at) = cursor.next_page() {
-                    guest.map(at, memory.share(page));
+                    if let Some(page) = page.take() {
+                        guest.map(at, page);
+                    }
                     continue;
                 }
             }
+            let part = &self.parts[number];
             let wanted = self.wanted(number);
             // In order of the sectors: a run of one kind, then one of the other.
             let mut rest = wanted;

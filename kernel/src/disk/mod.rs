@@ -318,7 +318,7 @@ impl Disks {
             return Ok(false);
         }
         let command = self.commands.get_mut(index);
-        if command.error.is_some() || Self::deliver(command, guest, edge.memory).is_err() {
+        if command.error.is_some() || Self::deliver(command, guest).is_err() {
             self.end(edge, index);
             return Ok(false);
         }
@@ -349,7 +349,7 @@ impl Disks {
                 break;
             }
             let command = self.commands.get_mut(index);
-            if command.error.is_none() && Self::deliver(command, guest, edge.memory).is_err() {
+            if command.error.is_none() && Self::deliver(command, guest).is_err() {
                 missing = count == 0;
                 break;
             }
@@ -468,13 +468,9 @@ impl Disks {
         }
     }
 
-    fn deliver(
-        command: &Command,
-        guest: &mut dyn GuestPages,
-        memory: &dyn SharedMemory,
-    ) -> Result<(), NoMemory> {
+    fn deliver(command: &mut Command, guest: &mut dyn GuestPages) -> Result<(), NoMemory> {
         match command.request.operation {
-            DiskOperation::Read => command.deliver(guest, memory),
+            DiskOperation::Read => command.deliver(guest),
             _ => Ok(()),
         }
     }

@@ -34,6 +34,9 @@ impl Private {
     pub fn of_block<'a>(&'a self, nodes: &'a PrivateNodes, block: u64) -> (u32, Option<&'a Place>) {
         let mut mask = 0;
         let mut place = None;
+        if self.blocks == 0 {
+            return (mask, place);
+        }
         for (range, value) in self.tree.walk(nodes, sectors_of(block)) {
             if value.is_some() {
                 mask |= mask_of(range.start % BLOCK, range.end - range.start);

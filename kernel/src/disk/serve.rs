@@ -1,7 +1,7 @@
 //! How a command goes on: what can be done now is done, what is missing is asked of the device.
 
 use super::cache::{Cache, Lookup};
-use super::command::{Command, Commands, Phase};
+use super::command::{Command, Commands, Part, Phase};
 use super::device::{BlockDevice, Transfer, PIECES_MAX};
 use super::place::Place;
 use super::pool::NONE;
@@ -238,10 +238,8 @@ impl Step<'_, '_> {
                 continue;
             }
             let (block, wanted) = (first + number as u64, command.wanted(number));
-            let missing = self.missing(block, wanted);
-            match missing {
-                Missing::Nothing => self.gather(command, number, block, wanted),
-                Missing::Wait => {}
+            match self.gather(&mut command.parts[number], block, wanted) {
+                Missing::Nothing | Missing::Wait => {}
                 Missing::Block(real) => {
                     let mut run = 1;
                     while run < PIECES_MAX && number + run < command.blocks() {
@@ -265,31 +263,47 @@ impl Step<'_, '_> {
         }
     }
 
-    /// Holds the pages of a block that is in memory.
-    fn gather(&mut self, command: &mut Command, number: usize, block: u64, wanted: u32) {
+    /// Holds the pages of a block if they are in memory; else what of it is not.
+    fn gather(&mut self, part: &mut Part, block: u64, wanted: u32) -> Missing {
         let memory = self.edge.memory;
-        let part = &mut command.parts[number];
         let (mask, place) = self.mount.private.of_block(self.nodes, block);
+        let mut private = None;
         if mask & wanted != 0 {
-            part.private = match (place, &self.mount.log) {
-                (Some(Place::Page(page)), _) => Some(memory.share(page)),
+            match (place, &self.mount.log) {
+                (Some(Place::Page(page)), _) => private = Some(page),
                 (Some(&Place::Log { block, .. }), Some(log)) => {
                     match self.cache.look(log.real(block)) {
-                        Lookup::Valid(page, _) => Some(memory.share(page)),
-                        _ => None,
+                        Lookup::Valid(page, _) => private = Some(page),
+                        Lookup::Reading => return Missing::Wait,
+                        Lookup::Absent => return Missing::Block(log.real(block)),
                     }
                 }
-                _ => None,
-            };
-        }
-        if wanted & !mask != 0 {
-            if let Lookup::Valid(page, _) = self.cache.look(self.disk.first + block) {
-                part.base = Some(memory.share(page));
-                self.disk.reads += 1;
+                _ => {}
             }
         }
+        let private = private.map(|page| memory.share(page));
+        if wanted & !mask != 0 {
+            let real = self.disk.first + block;
+            let missing = match self.cache.look(real) {
+                Lookup::Valid(page, _) => {
+                    part.base = Some(memory.share(page));
+                    Missing::Nothing
+                }
+                Lookup::Reading => Missing::Wait,
+                Lookup::Absent => Missing::Block(real),
+            };
+            if missing != Missing::Nothing {
+                if let Some(page) = private {
+                    memory.release(page);
+                }
+                return missing;
+            }
+            self.disk.reads += 1;
+        }
+        part.private = private;
         part.mask = mask;
         part.ready = true;
+        Missing::Nothing
     }
 
     /// As [`Step::fill`], for a command. Without memory it waits for others to end, and fails if there

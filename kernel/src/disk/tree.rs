@@ -144,7 +144,7 @@ impl Tree {
 
     /// The first range that ends behind `sector`, and its value.
     pub fn find<'a, V>(&self, nodes: &'a Nodes<V>, sector: u64) -> Option<(Range<u64>, &'a V)> {
-        let (node, slot) = self.seek(nodes, sector)?.0[0];
+        let (node, slot) = self.locate(nodes, sector)?;
         let slot = &nodes.get(node).slots[slot];
         Some((slot.start..slot.end(), slot.value.as_ref()?))
     }
@@ -155,7 +155,7 @@ impl Tree {
         nodes: &'a mut Nodes<V>,
         sector: u64,
     ) -> Option<(Range<u64>, &'a mut V)> {
-        let (node, slot) = self.seek(nodes, sector)?.0[0];
+        let (node, slot) = self.locate(nodes, sector)?;
         let slot = &mut nodes.get_mut(node).slots[slot];
         Some((slot.start..slot.end(), slot.value.as_mut()?))
     }
@@ -241,6 +241,30 @@ impl Tree {
     ) -> bool {
         // Halves of a node have room for six entries; at the edges each level may be full.
         self.height < HEIGHT_MAX - 1 && nodes.reserve(count / 4 + 3 * (self.height + 2), supply)
+    }
+
+    /// Node and slot of the first entry that ends behind `sector`: what is looked for most often, without
+    /// noting the way.
+    fn locate<V>(&self, nodes: &Nodes<V>, sector: u64) -> Option<(u32, usize)> {
+        let mut node = self.root;
+        // Where the entry behind those of the node begins.
+        let mut next = None;
+        for level in (0..self.height).rev() {
+            let here = nodes.get(node);
+            let slot = here.up_to(sector).saturating_sub(1);
+            if level == 0 && here.slots[slot].end() > sector {
+                return Some((node, slot));
+            }
+            if slot + 1 < here.slots().len() {
+                next = Some((level, node, slot + 1));
+            }
+            node = here.slots[slot].child;
+        }
+        let (below, mut node, mut slot) = next?;
+        for _ in 0..below {
+            (node, slot) = (nodes.get(node).slots[slot].child, 0);
+        }
+        Some((node, slot))
     }
 
     /// The way to the first entry that ends behind `sector`.

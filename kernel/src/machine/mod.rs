@@ -297,6 +297,21 @@ impl Machine {
         }
     }
 
+    /// Makes one run of `pages` and of what is directly behind it in the same node.
+    ///
+    /// # Errors
+    /// `more` is somewhere else: it comes back.
+    pub fn join(&self, pages: &mut DirtyPages, more: DirtyPages) -> Result<(), DirtyPages> {
+        let (first, second) = (pages.range(), more.range());
+        if first.end() != second.first {
+            return Err(more);
+        }
+        match self.node_of(first.first) {
+            Some(node) if node.range().contains_range(second) => pages.join(more),
+            _ => Err(more),
+        }
+    }
+
     /// Frees every page used for `vm`; how many those were. Its virtual CPUs are off and no
     /// TLB maps its pages any more.
     pub fn reclaim(&self, vm: VmId) -> u64 {

@@ -118,6 +118,18 @@ impl DirtyPages {
         self.0
     }
 
+    /// Adds the pages of `other`, if they are directly behind.
+    ///
+    /// # Errors
+    /// They are not; both are as before.
+    pub(super) fn join(&mut self, other: Self) -> Result<(), Self> {
+        if other.0.first != self.0.end() {
+            return Err(other);
+        }
+        self.0.count += other.0.count;
+        Ok(())
+    }
+
     /// Clears them.
     pub fn zero(self, memory: &impl MachineMemory) -> ZeroedPages {
         memory.zero(self.0);

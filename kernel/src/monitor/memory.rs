@@ -79,6 +79,8 @@ pub struct GuestMemory<'a> {
     _backing: MutexGuard<'static, ()>,
     /// Pages that TLBs may map as they were before.
     changed: PageSet,
+    /// Of this virtual CPU the real TLB alone may, not the second level.
+    known: bool,
     old: [Option<Old>; OLD_MAX],
     old_count: usize,
 }
@@ -95,6 +97,7 @@ impl Cpu {
             wants: &mut resident.wants,
             _backing: resident.vm.backing.lock(),
             changed: PageSet::EMPTY,
+            known: true,
             old: [const { None }; OLD_MAX],
             old_count: 0,
         }
@@ -228,11 +231,22 @@ impl GuestMemory<'_> {
         pmap.build_linear_piece(at);
         if old != Backing::Nothing {
             self.changed.add(at);
+            self.known &= self.vcpu.revoke_soon(at, pmap);
         }
         old
     }
 
     fn keep(&mut self, old: Old) {
+        let last = self.old.get_mut(self.old_count.wrapping_sub(1));
+        let old = match (last, old) {
+            (Some(Some(Old::Own(pages))), Old::Own(more)) => {
+                match self.monitor.machine.join(pages, more) {
+                    Ok(()) => return,
+                    Err(more) => Old::Own(more),
+                }
+            }
+            (_, old) => old,
+        };
         if self.old_count == OLD_MAX {
             self.settle();
         }
@@ -296,7 +310,12 @@ impl GuestPages for GuestMemory<'_> {
             let waiting = self.monitor.ask_siblings(self.vm, all & !own, ask);
             // SAFETY: interrupts are off, and no other handle is in use here.
             let mut hardware = unsafe { RealCpu::here() };
-            self.vcpu.revoke(&changed, &self.vm.pmap, &mut hardware);
+            if core::mem::replace(&mut self.known, true) {
+                self.vcpu
+                    .revoke_rest(&changed, &self.vm.pmap, &mut hardware);
+            } else {
+                self.vcpu.revoke(&changed, &self.vm.pmap, &mut hardware);
+            }
             await_siblings(self.vm, waiting);
             if count == 1 {
                 for page in changed.known() {

@@ -253,6 +253,15 @@ impl L2Tlb {
         Some((entry, origin.into()))
     }
 
+    /// Forgets a pair of a linear window: such are never victims.
+    pub fn remove_linear(&mut self, address: u64) {
+        let tag = self.tag(address, 0);
+        let slot = &mut self.slots[self.index(tag)];
+        if slot.tag == tag {
+            slot.tag = L2_EMPTY;
+        }
+    }
+
     /// Forgets one pair; whether it was there.
     pub fn remove(&mut self, address: u64, asid: u64) -> bool {
         let tag = self.tag(address, asid);

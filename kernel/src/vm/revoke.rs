@@ -133,7 +133,7 @@ impl Vcpu<'_> {
         let is_found = |page| pmap.mappings(page) != Mappings::Many;
         if pages.are_few() && pages.known().all(is_found) {
             for page in pages.known() {
-                self.revoke_page(page, pmap, hardware);
+                self.each_mapping(page, pmap, |tag| hardware.tlb_remove(tag));
             }
         } else if !pages.is_empty() {
             self.l2.remove_pages(|page| pages.contains(page));
@@ -141,11 +141,32 @@ impl Vcpu<'_> {
         }
     }
 
-    fn revoke_page(&mut self, page: GuestPage, pmap: &Pmap, hardware: &mut impl Hardware) {
+    /// Takes `page` out of the second-level TLB, and leaves the real one to [`Vcpu::revoke_rest`] before the
+    /// guest goes on; whether its mappings are known.
+    #[must_use = "a page that is mapped in many places is left to `revoke`"]
+    pub fn revoke_soon(&mut self, page: GuestPage, pmap: &Pmap) -> bool {
+        let is_known = pmap.mappings(page) != Mappings::Many;
+        if is_known {
+            self.each_mapping(page, pmap, |_| ());
+        }
+        is_known
+    }
+
+    /// As [`Vcpu::revoke`], if [`Vcpu::revoke_soon`] has found all of `pages`.
+    pub fn revoke_rest(&mut self, pages: &PageSet, pmap: &Pmap, hardware: &mut impl Hardware) {
+        if pages.are_few() {
+            self.revoke(pages, pmap, hardware);
+        } else {
+            hardware.tlb_flush();
+        }
+    }
+
+    /// Takes `page`, whose mappings are known, out of the second-level TLB, and tells each tag.
+    fn each_mapping(&mut self, page: GuestPage, pmap: &Pmap, mut tell: impl FnMut(u64)) {
         if let Mappings::Tags(tags) = pmap.mappings(page) {
             for tag in tags {
                 self.l2.remove(tag & !ASID_MASK, tag);
-                hardware.tlb_remove(tag);
+                tell(tag);
             }
         }
         let (offset, granule) = (page.address().0, self.l2.granule());
@@ -156,8 +177,8 @@ impl Vcpu<'_> {
             let mut at = offset & !granule.pair_mask();
             while at < end {
                 let tag = self.l2.tag(window + at, 0);
-                self.l2.remove(window + at, 0);
-                hardware.tlb_remove(tag);
+                self.l2.remove_linear(window + at);
+                tell(tag);
                 at += granule.pair_mask() + 1;
             }
         }

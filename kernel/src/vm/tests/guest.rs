@@ -141,6 +141,7 @@ impl Guest {
     pub fn change(&mut self, first: u64, count: u64, change: Change) {
         let mut changed = PageSet::EMPTY;
         let mut old = Vec::new();
+        let mut known = true;
         for page in (first..first + count).map(GuestPage) {
             let Some(before) = self.pmap.machine_page(page) else {
                 continue;
@@ -153,9 +154,16 @@ impl Guest {
             self.pmap.exchange(page, after);
             self.pmap.build_linear_piece(page);
             changed.add(page);
+            known &= self.vcpu.revoke_soon(page, &self.pmap);
             old.extend((after.page() != Some(before)).then_some(before));
         }
-        self.vcpu.revoke(&changed, &self.pmap, &mut self.machine);
+        // As `GuestMemory` does.
+        if known {
+            self.vcpu
+                .revoke_rest(&changed, &self.pmap, &mut self.machine);
+        } else {
+            self.vcpu.revoke(&changed, &self.pmap, &mut self.machine);
+        }
         for page in old {
             // Somebody else's now.
             let spoilt = [0x5a; PAGE_SIZE as usize];
