@@ -295,8 +295,9 @@ impl Monitor {
             })
     }
 
-    /// Gives guest page `page` a machine page if it has none, and the 2 MiB around it too if they have
-    /// none either and there is enough. Under the backing lock, if the virtual machine runs.
+    /// Gives guest page `page` a machine page if it has none, and without `overcommit` the 2 MiB around it
+    /// too if they have none either: they are promised, and make a large page of the linear windows.
+    /// Under the backing lock, if the virtual machine runs.
     ///
     /// # Errors
     /// The machine has no free memory.
@@ -307,9 +308,7 @@ impl Monitor {
         }
         let first = GuestPage(page.0 & !(PAGES - 1));
         let is_backed = |offset| vm.pmap.machine_page(GuestPage(first.0 + offset)).is_some();
-        // The last pages are for those who need one each.
-        let enough = !self.overcommit || self.machine.free_pages() >= 2 * PAGES;
-        let range = if !enough || (0..PAGES).any(is_backed) {
+        let range = if self.overcommit || (0..PAGES).any(is_backed) {
             (page, 1)
         } else {
             (first, PAGES)

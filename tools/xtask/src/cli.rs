@@ -98,6 +98,7 @@ const BENCH_EXAMPLES: &str = "\
 Examples:
   cargo xtask bench --json bench.json
   cargo xtask bench sharing
+  cargo xtask bench reads
   cargo xtask bench net --json net.json";
 
 const POWER_CUT_EXAMPLES: &str = "\
@@ -290,6 +291,8 @@ pub enum Benchmark {
     Sharing,
     /// A file by TCP from one virtual machine to another: instructions, and pages that were not copied.
     Net,
+    /// A second virtual machine reads what the first has read from the real disk.
+    Reads,
 }
 
 /// Arguments of `bench`.

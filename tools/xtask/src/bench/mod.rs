@@ -4,6 +4,7 @@
 //! land, which is not the ordinary one (`guests/linux/bench`): the difference is the monitor.
 
 mod net;
+mod reads;
 mod report;
 mod sharing;
 mod sides;
@@ -69,6 +70,7 @@ pub fn run(args: &BenchArgs, installer: &Installer) -> Result<ExitCode> {
     let met = match args.what {
         None => board(json, &toolchain).map(|()| true),
         Some(Benchmark::Sharing) => sharing::run(json, &toolchain),
+        Some(Benchmark::Reads) => reads::run(json, &toolchain),
         Some(Benchmark::Net) => net::run(json, &toolchain),
     }?;
     Ok(if met {

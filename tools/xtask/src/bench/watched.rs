@@ -75,7 +75,7 @@ impl Watched {
 
     /// Attaches to the console of a virtual machine with a shell.
     pub fn attach(&mut self, vm: &str) -> Result<()> {
-        let command = format!("\rvm console {vm}\r");
+        let command = format!("\rvm console {vm}\r\r");
         self.say(&command, &format!("{vm}:.*# "))?;
         // What it had shown before comes first, with older prompts.
         self.shell("").map(drop)
@@ -84,6 +84,14 @@ impl Watched {
     /// Leaves the console that is attached.
     pub fn detach(&mut self) {
         self.session.send("\u{1d}");
+    }
+
+    /// Has the shell of a virtual machine that is not attached execute a command, as [`Watched::shell`] does.
+    pub fn at(&mut self, vm: &str, command: &str) -> Result<String> {
+        self.attach(vm)?;
+        let shown = self.shell(command)?;
+        self.detach();
+        Ok(shown)
     }
 
     /// Has the shell whose console is attached execute a command; what came until it had ended.
@@ -103,13 +111,8 @@ impl Watched {
     }
 
     /// What the console has shown and nobody has waited for.
-    pub fn unread(&self) -> Vec<u8> {
+    fn unread(&self) -> Vec<u8> {
         self.session.console().split_off(self.read)
-    }
-
-    /// Waits until what nobody has waited for yet is enough.
-    pub fn wait(&mut self, mut enough: impl FnMut(&[u8]) -> bool) -> Result<()> {
-        self.wait_for(|_, console| enough(console))
     }
 
     /// Types, and waits until the console matches; what it has shown up to there.
