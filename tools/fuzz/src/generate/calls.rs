@@ -15,6 +15,10 @@ const BEYOND: u64 = 1 << 32;
 /// Where no program maps anything.
 const UNMAPPED: u64 = 0x5000_0000_0000;
 
+/// At least so many words of code come before a call, which is not the same word in both places:
+/// `lwpc` reads ahead, and an access across the end of a page may read the code's first words.
+const BEFORE: usize = 24;
+
 /// A call: its number, its arguments, and its result if that is always the same.
 type Made = (u64, [Value; 4], Option<i32>);
 
@@ -22,9 +26,11 @@ impl Generator {
     /// A monitor call, perhaps in a delay slot.
     pub(super) fn monitor_call(&mut self) -> Unit {
         let mut unit = Builder::new("monitor call");
-        // In user mode no further than this. With what follows there are as many words before the
-        // call as `lwpc` reads ahead: it is not the same word in both places.
-        unit.word(MFC0.cp0(2, 12, 0)).word(NOP);
+        for _ in 0..BEFORE {
+            unit.word(self.arithmetic_word());
+        }
+        // In user mode no further than this.
+        unit.word(MFC0.cp0(2, 12, 0));
         let (number, arguments, result) = self.call();
         unit.constant(2, number);
         for (register, value) in (4..).zip(arguments) {
@@ -47,7 +53,7 @@ impl Generator {
         let fails = |error: CallError| Some(error as i32);
         let any = self.any_arguments();
         let [_, second, third, last] = any;
-        let beyond = Value::Const(BEYOND | self.random.bits() >> self.random.below(32));
+        let beyond = BEYOND | self.random.bits() >> self.random.below(32);
         let bytes = Value::Const(1 + self.random.below(1 << 32));
         let c = Value::Const;
         let (call, arguments, result) = match self.random.below(20) {
@@ -66,14 +72,14 @@ impl Generator {
                 let call = self.random.pick(&[Call::ConsoleRead, Call::ConsoleWrite]);
                 (
                     call,
-                    [beyond, bytes, third, last],
+                    [c(beyond), bytes, third, last],
                     fails(CallError::BadAddress),
                 )
             }
             5 => {
                 let call = self.random.pick(&[Call::Shutdown, Call::TestVerdict]);
                 if self.random.one_in(2) {
-                    let arguments = [c(self.random.below(2)), beyond, bytes, last];
+                    let arguments = [c(self.random.below(2)), c(beyond), bytes, last];
                     (call, arguments, fails(CallError::BadAddress))
                 } else {
                     let none = c(3 + self.random.below(u64::MAX - 3));
@@ -139,7 +145,7 @@ impl Generator {
     fn sibling_call(
         &mut self,
         [_, second, third, last]: [Value; 4],
-        beyond: Value,
+        beyond: u64,
     ) -> (Call, [Value; 4], Option<i32>) {
         let c = Value::Const;
         let others = c(2 << self.random.below(62) | self.random.below(2));
@@ -149,13 +155,13 @@ impl Generator {
             0 => (Call::IpiSend, [others, second, third, last], Some(bad)),
             1 => (Call::IpiSend, [c(1), c(u64::MAX), third, last], Some(bad)),
             2 => (Call::Shootdown, [others, second, third, last], Some(bad)),
-            3 => (Call::Shootdown, [c(1), beyond, third, last], Some(away)),
+            3 => (Call::Shootdown, [c(1), c(beyond), third, last], Some(away)),
             _ => (Call::Shootdown, [c(0), unused, third, last], Some(0)),
         }
     }
 
     /// There is no disk.
-    fn disk_call(&mut self, any: [Value; 4], beyond: Value) -> (Call, [Value; 4], Option<i32>) {
+    fn disk_call(&mut self, any: [Value; 4], beyond: u64) -> (Call, [Value; 4], Option<i32>) {
         let [first, second, third, last] = any;
         let c = Value::Const;
         let none = Some(CallError::NoDevice as i32);
@@ -164,17 +170,18 @@ impl Generator {
         let few = c(1 + self.random.below(32));
         match self.random.below(7) {
             0 => (Call::DiskInfo, [first, unused, third, last], none),
-            1 => (Call::DiskInfo, [first, beyond, third, last], away),
+            1 => (Call::DiskInfo, [first, c(beyond), third, last], away),
             2 => (Call::DiskOpen, any, none),
             3 => (Call::DiskCommand, [first, unused, few, last], None),
-            4 => (Call::DiskCommand, [first, beyond, few, last], away),
+            4 => (Call::DiskCommand, [first, c(beyond), few, last], away),
             5 => (Call::DiskTake, [unused, second, third, last], none),
-            _ => (Call::DiskTake, [beyond, few, third, last], away),
+            _ => (Call::DiskTake, [c(beyond), few, third, last], away),
         }
     }
 
-    /// Pages that nothing uses, and of a program that of its code: it is there as before, but shared.
-    fn page_call(&mut self, beyond: Value) -> (Call, [Value; 4], Option<i32>) {
+    /// Pages that nothing uses. With a page of the program's own the monitor would use LL and SC once
+    /// more when it is used next.
+    fn page_call(&mut self, beyond: u64) -> (Call, [Value; 4], Option<i32>) {
         let c = Value::Const;
         let mut page = || UNUSED + self.random.below(UNUSED_PAGES) * PAGE_SIZE;
         let (to, from) = (page(), page());
@@ -182,7 +189,7 @@ impl Generator {
             .random
             .pick(&[Call::Remap, Call::PageFree, Call::PageZero]);
         let mut bytes = self.random.below(8) * PAGE_SIZE;
-        let (mut to, mut from) = (c(to), c(from));
+        let (mut to, from) = (c(to), c(from));
         let mut result = 0;
         match self.random.below(6) {
             // Of whole pages there are too many, or they are none, or nowhere.
@@ -196,16 +203,8 @@ impl Generator {
             }
             2 => {
                 bytes += PAGE_SIZE;
-                let Value::Const(beyond) = beyond else {
-                    unreachable!("a constant")
-                };
                 to = c(beyond & !(PAGE_SIZE - 1));
                 result = CallError::BadAddress as i32;
-            }
-            3 => {
-                let slot = Value::At { base: 0, offset: 0 };
-                from = slot;
-                bytes = PAGE_SIZE;
             }
             _ => {}
         }
