@@ -32,6 +32,8 @@ pub trait SharedMemory {
     /// # Errors
     /// There is none.
     fn allocate(&self) -> Result<PageRef, NoMemory>;
+    /// How many more there are for it to give.
+    fn spare(&self) -> u64;
     /// One more use of the same page.
     fn share(&self, page: &PageRef) -> PageRef;
     /// Ends a use.

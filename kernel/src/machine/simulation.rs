@@ -63,6 +63,10 @@ impl SharedMemory for SimulatedMemory {
         Ok(PageRef::counted(page))
     }
 
+    fn spare(&self) -> u64 {
+        (self.most - self.pages.borrow().len()) as u64
+    }
+
     fn share(&self, page: &PageRef) -> PageRef {
         let mut pages = self.pages.borrow_mut();
         pages.get_mut(&page.page()).expect("a page in use").users += 1;

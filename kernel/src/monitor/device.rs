@@ -11,6 +11,7 @@ use crate::console::command::Format;
 use crate::console::report::DeviceRow;
 use crate::disk::device::{BlockDevice, DeviceError, DeviceFull, Piece, Transfer, PIECES_MAX};
 use crate::events::Event;
+use crate::machine::NodeId;
 use crate::net::link::{Frame, Link, LinkFull};
 use core::fmt::Display;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -255,6 +256,7 @@ impl Monitor {
         let Some(card) = self.devices.card else {
             return;
         };
+        self.spare_for_messages(NodeId(0));
         let mut frame = [0; network::FRAME_MAX];
         for _ in 0..FRAMES_MAX {
             let received = card.driver.lock().receive(&mut frame);

@@ -34,6 +34,10 @@ impl SharedMemory for SharedPages {
         machine.share_new(page).ok_or(NoMemory)
     }
 
+    fn spare(&self) -> u64 {
+        self.monitor.machine.spare()
+    }
+
     fn share(&self, page: &PageRef) -> PageRef {
         self.monitor.machine.share(page)
     }

@@ -144,6 +144,7 @@ impl Cpu {
         let mut list = [0; LIST];
         range.read(self.guest_memory(resident), &mut list)?;
         let list = list.get(..bytes as usize).unwrap_or(&[]);
+        self.monitor.spare_for_messages(self.shared.node);
         let (monitor, from, shared) = (self.monitor, vm.slot.id, self.shared_pages());
         let mut woken = Woken::default();
         let mut outside = monitor.devices.card.map(Outside);

@@ -10,13 +10,21 @@ use super::Monitor;
 use crate::address::GuestPage;
 use crate::clock::count_hz;
 use crate::events::Event;
-use core::sync::atomic::Ordering;
+use crate::machine::NodeId;
+use core::sync::atomic::{AtomicU32, Ordering};
+use disco_arch::cp0;
 
 /// A paused virtual CPU looks so many times a second for a page that nobody has told of.
 const LOOKS_PER_SECOND: u64 = 20;
 
 /// Pages that are taken from the disk cache at once.
 const CACHE_PAGES: usize = 32;
+
+/// Pages for messages: a list of them, and some that wait.
+const MESSAGE_PAGES: u64 = 128;
+
+/// Count when the disk cache had nothing to give to messages the last time.
+static IN_VAIN: AtomicU32 = AtomicU32::new(0);
 
 /// What a virtual CPU needs before it goes on.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +98,22 @@ impl Cpu {
 }
 
 impl Monitor {
+    /// Sees to it that there are pages for messages, in place of some of the disk cache if need be. Before
+    /// anything is locked.
+    pub(super) fn spare_for_messages(&'static self, node: NodeId) {
+        if self.machine.spare() >= MESSAGE_PAGES {
+            return;
+        }
+        // A search in vain takes long: not for each message.
+        let now = cp0::count();
+        let since = now.wrapping_sub(IN_VAIN.load(Ordering::Relaxed));
+        if u64::from(since) >= count_hz() / LOOKS_PER_SECOND
+            && !self.shrink_cache(node, MESSAGE_PAGES as usize)
+        {
+            IN_VAIN.store(now, Ordering::Relaxed);
+        }
+    }
+
     /// Pages were freed: who is paused looks again.
     pub(super) fn memory_freed(&self) {
         if !self.short.is_empty() {

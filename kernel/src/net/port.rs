@@ -76,7 +76,7 @@ impl<'a> Port<'a> {
         let refused = match &mut self.queue {
             Some(queue) if self.up => {
                 let first = queue.is_empty();
-                match queue.push(message) {
+                match queue.push(message, memory.spare()) {
                     None => return first,
                     Some(message) => message,
                 }

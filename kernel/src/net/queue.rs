@@ -33,14 +33,19 @@ impl<'a> Queue<'a> {
         self.count == 0
     }
 
-    /// Whether there is room for `message`.
-    pub const fn has_room(&self, message: &Message) -> bool {
-        self.count < self.ring.len() && self.pages + message.page_count() <= QUEUE_PAGES
+    /// Whether there is room for `message` while memory has so many pages to spare. A queue does not get
+    /// more than is left for others, so that one that is not emptied takes nobody's messages away; a first
+    /// message has room in any case.
+    fn has_room(&self, message: &Message, spare: u64) -> bool {
+        let most = QUEUE_PAGES.min(usize::try_from(spare).unwrap_or(usize::MAX));
+        self.count < self.ring.len()
+            && (self.count == 0 || self.pages + message.page_count() <= most)
     }
 
-    /// Puts `message` behind the others, or gives it back if there is no room for it.
-    pub fn push(&mut self, message: Message) -> Option<Message> {
-        if !self.has_room(&message) {
+    /// Puts `message` behind the others, or gives it back if there is no room for it, with so many pages to
+    /// spare.
+    pub fn push(&mut self, message: Message, spare: u64) -> Option<Message> {
+        if !self.has_room(&message, spare) {
             return Some(message);
         }
         let place = (self.first + self.count) % self.ring.len();

@@ -25,6 +25,7 @@ fn run(boot: &'static BootInfo) {
     addresses(own);
     lists(own, boot.memory);
     half_good(own);
+    overlapping(own);
     places(own, boot.memory);
     assert!(!waiting());
 }
@@ -170,6 +171,32 @@ fn half_good(own: u64) {
         assert_eq!((slots[0].head_used, slots[1].head_used), (60, 60));
         assert_eq!(slots[2].head_used, u64::MAX, "not used");
         assert!(!waiting());
+    }
+}
+
+/// Fragments may overlap, and name a page several times: the bytes come as often.
+fn overlapping(own: u64) {
+    subnet::fill(FRAME, 3 * PAGE_SIZE, 3);
+    set_header(FRAME, own, own, KIND);
+    let page = segment(FRAME + PAGE_SIZE, PAGE_SIZE);
+    let across = segment(FRAME + PAGE_SIZE - 50, 100);
+    let fragments = [segment(FRAME, 60), page, across, page, across];
+    assert_eq!(send(&fragments), 1);
+    let mut slot = slot(segment(HEADS, 60), PAGES);
+    assert_eq!(subnet::receive(core::slice::from_mut(&mut slot)), 1);
+    assert_eq!(slot.head_used, 60);
+    let mut at = 0;
+    for (number, part) in [page, across, page, across].iter().enumerate() {
+        assert_eq!(slot.page_used[number], part.bytes, "place {number}");
+        for byte in 0..part.bytes {
+            let sent = pattern(3, part.address - FRAME + byte);
+            assert_eq!(
+                subnet::byte(PAGES + at + byte),
+                sent,
+                "byte {byte} of {number}"
+            );
+        }
+        at += PAGE_SIZE;
     }
 }
 

@@ -103,6 +103,27 @@ fn a_queue_is_bounded_in_messages_and_in_pages() {
 }
 
 #[test]
+fn who_does_not_take_messages_leaves_memory_to_others() {
+    let memory = SimulatedMemory::new(100);
+    let mut net = Net::new(&memory, 3, 200);
+    net.header(0, net_link_address(1), 0);
+    for _ in 0..150 {
+        assert_eq!(net.send(0, &one(&[(0, 60)])), (1, None));
+    }
+    let queued = net.subnet.pages().count() as u64;
+    let dropped = |net: &Net<'_>, vm| net.subnet.counters(VmId(vm)).received.dropped;
+    assert_eq!(net.subnet.counters(VmId(0)).sent.dropped, 0);
+    assert_eq!((queued, dropped(&net, 1)), (49, 101));
+    // Half of what was there is left, and a first message is kept in any case.
+    net.header(0, net_link_address(2), 0);
+    for _ in 0..20 {
+        assert_eq!(net.send(0, &one(&[(0, 60)])), (1, None));
+    }
+    assert_eq!(dropped(&net, 2), 0);
+    net.end();
+}
+
+#[test]
 fn without_memory_messages_are_dropped_and_nothing_is_lost() {
     for pages in 1..8 {
         let memory = SimulatedMemory::new(pages);
