@@ -100,6 +100,13 @@ pub fn program_counter() -> u64 {
     address
 }
 
+/// An instruction that does nothing, and tells the exact model of the memory system something.
+#[inline(always)]
+pub fn mark<const NUMBER: u16>() {
+    // SAFETY: writes to the register that is always 0. It is no option `nomem`: it stays where it is.
+    unsafe { asm!("ori $zero, $zero, {}", const NUMBER, options(nostack, preserves_flags)) };
+}
+
 /// Stops this CPU until an interrupt that Status does not mask is pending.
 #[inline(always)]
 pub fn wait() {

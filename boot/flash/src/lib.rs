@@ -10,8 +10,12 @@
 //! ```
 //! The header's checksum covers every byte of the flash behind it, used or not, so that any
 //! damaged byte behind the reset code is found.
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
+mod nodes;
+
+pub use nodes::{node_memory, Numa};
 
 use disco_abi::{DiskMode, COMMAND_LINE_MAX, NAME_MAX};
 use zerocopy::byteorder::big_endian::{U32, U64};
@@ -26,7 +30,7 @@ pub const CHECKED_FROM: usize = RESET_SIZE + 16;
 /// First bytes of the header.
 pub const FLASH_MAGIC: [u8; 8] = *b"DISCOFLS";
 /// Version of this layout.
-pub const FLASH_VERSION: u32 = 3;
+pub const FLASH_VERSION: u32 = 4;
 /// First bytes of the machine description.
 pub const DESCRIPTION_MAGIC: [u8; 8] = *b"DISCODSC";
 /// "None" where an index is optional.
@@ -89,7 +93,7 @@ pub struct Description {
     pub cpus: U32,
     /// Nodes: 1 to `cpus`. RAM and CPUs are divided evenly in order.
     pub nodes: U32,
-    /// Bytes of RAM.
+    /// Bytes of RAM that the nodes share.
     pub memory: U64,
     /// 1 if virtual machines may have more memory together than the machine.
     pub overcommit: U32,
@@ -107,6 +111,13 @@ pub struct Description {
     pub disk_count: U32,
     /// Number of [`Mount`]s behind the disks.
     pub mount_count: U32,
+    /// Machine address of the region in which the exact model counts misses (crate `disco-magic`): directly
+    /// behind the nodes' memory, so no node's; 0 if the machine is not run on that model.
+    pub magic_address: U64,
+    /// Its bytes, a multiple of 2 MiB; 0 without one.
+    pub magic_len: U64,
+    /// Latencies of the machine that is modelled.
+    pub numa: Numa,
 }
 
 /// One virtual machine.
@@ -200,7 +211,7 @@ pub struct Mount {
 }
 
 static_assertions::const_assert_eq!(core::mem::size_of::<FlashHeader>(), 56);
-static_assertions::const_assert_eq!(core::mem::size_of::<Description>(), 64);
+static_assertions::const_assert_eq!(core::mem::size_of::<Description>(), 64 + 16 + 264);
 static_assertions::const_assert_eq!(core::mem::size_of::<Vm>(), 1088);
 static_assertions::const_assert_eq!(core::mem::size_of::<Disk>(), 64);
 static_assertions::const_assert_eq!(core::mem::size_of::<Mount>(), 24);
@@ -253,6 +264,7 @@ impl<'a> DescriptionView<'a> {
             || mount_count > MOUNTS_MAX
             || !(1..=CPUS_MAX).contains(&cpus)
             || !(1..=cpus).contains(&nodes)
+            || !has_magic_behind(machine)
             || (console != NONE && console as usize >= vm_count)
         {
             return Err(DescriptionError::Range);
@@ -304,6 +316,13 @@ impl<'a> DescriptionView<'a> {
             mounts,
         })
     }
+}
+
+/// Whether the region of the exact model, if there is one, lies where nothing else can be.
+fn has_magic_behind(machine: &Description) -> bool {
+    let (address, len) = (machine.magic_address.get(), machine.magic_len.get());
+    len == 0 && address == 0
+        || len > 0 && Some(address) == RAM_BASE.checked_add(machine.memory.get())
 }
 
 /// The text of a field filled with 0; what is not UTF-8 reads as empty.

@@ -24,12 +24,8 @@ pub const STACK_SIZE: u64 = 32 << 10;
 /// Free ranges a node has at most: within the image, before and behind the payload.
 pub const FREE_MAX: usize = 3;
 
-/// Nodes begin at multiples of this, if each has enough memory.
-const COARSE: u64 = 16 << 20;
-/// Else at multiples of this.
+/// Memory is used in multiples of this.
 const FINE: u64 = 2 << 20;
-/// What "enough" is: at most an eighth of a node is lost or won by rounding.
-const COARSE_FROM: u64 = 8 * COARSE;
 /// Per-CPU blocks begin at multiples of this many bytes.
 const BLOCK_ALIGN: u64 = 4096;
 
@@ -311,16 +307,9 @@ const fn up(value: u64, align: u64) -> u64 {
 
 /// Memory of one of `nodes` nodes.
 fn node_memory(machine: Range, nodes: usize, node: usize) -> Range {
-    let share = machine.len() / nodes as u64;
-    let unit = if share >= COARSE_FROM { COARSE } else { FINE };
-    let boundary = |index: usize| {
-        if index == nodes {
-            machine.end.0
-        } else {
-            machine.start.0 + ((machine.len() * index as u64 / nodes as u64) & !(unit - 1))
-        }
-    };
-    Range::new(boundary(node), boundary(node + 1))
+    let offsets = disco_flash::node_memory(machine.len(), nodes, node);
+    let at = |offset| machine.start.0.saturating_add(offset);
+    Range::new(at(offsets.start), at(offsets.end))
 }
 
 /// The node of CPU `cpu`: CPUs are divided evenly, in order.

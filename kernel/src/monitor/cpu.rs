@@ -24,6 +24,7 @@ use disco_arch::board::{interrupts, XKPHYS_CACHED};
 use disco_arch::cp0::{self, Cause, Status};
 use disco_arch::cpu;
 use disco_arch::trap::{self, Entry, GuestContext};
+use disco_magic::marker;
 
 /// Room that a [`Cpu`] needs, in bytes; the firmware sets as much aside.
 pub const BLOCK_LEN: u64 = 16 << 10;
@@ -514,6 +515,7 @@ impl Cpu {
 
     /// Waits for an interrupt with nothing to run.
     fn idle(&mut self) {
+        cpu::mark::<{ marker::IDLE }>();
         let shared = self.shared;
         shared.running.store(NOBODY, Ordering::Relaxed);
         unload(&mut self.loaded);
@@ -534,6 +536,7 @@ impl Cpu {
         if begin < due && !called && !self.has_mail() {
             cpu::wait();
         }
+        cpu::mark::<{ marker::BUSY }>();
         self.interrupts();
         let ticks = self.now().saturating_sub(begin);
         shared.idle_since.store(0, Ordering::Relaxed);

@@ -5,6 +5,8 @@
 //! those up to and with the first that can stop it, and each that did not stop it counts those up
 //! to the next.
 
+use disco_magic::marker;
+
 /// Whose instruction it is, from its virtual address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -117,13 +119,13 @@ impl Step {
 /// What an instruction `ori $zero, $zero, N` says to the model. It does nothing anywhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marker {
-    /// N = 0x100 + n: window n begins.
+    /// Window n begins.
     Begin(u8),
-    /// N = 0x200 + n: window n ends.
+    /// Window n ends.
     End(u8),
-    /// N = 0x300: this CPU has nothing to run.
+    /// This CPU has nothing to run.
     Idle,
-    /// N = 0x301: it has.
+    /// It has.
     Busy,
 }
 
@@ -131,20 +133,20 @@ impl Marker {
     /// Its number N.
     pub fn number(self) -> u16 {
         match self {
-            Self::Begin(window) => 0x100 | u16::from(window),
-            Self::End(window) => 0x200 | u16::from(window),
-            Self::Idle => 0x300,
-            Self::Busy => 0x301,
+            Self::Begin(window) => marker::BEGIN | u16::from(window),
+            Self::End(window) => marker::END | u16::from(window),
+            Self::Idle => marker::IDLE,
+            Self::Busy => marker::BUSY,
         }
     }
 
     fn of_number(number: u16) -> Option<Self> {
-        let [high, low] = number.to_be_bytes();
-        match (high, low) {
-            (1, window) => Some(Self::Begin(window)),
-            (2, window) => Some(Self::End(window)),
-            (3, 0) => Some(Self::Idle),
-            (3, 1) => Some(Self::Busy),
+        let [kind, window] = number.to_be_bytes();
+        match (u16::from(kind) << 8, number) {
+            (marker::BEGIN, _) => Some(Self::Begin(window)),
+            (marker::END, _) => Some(Self::End(window)),
+            (_, marker::IDLE) => Some(Self::Idle),
+            (_, marker::BUSY) => Some(Self::Busy),
             _ => None,
         }
     }

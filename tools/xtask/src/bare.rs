@@ -2,7 +2,7 @@
 //! machine, and started in either place.
 
 use crate::build::{guests, monitor};
-use crate::description::{Guest, Load, Machine, Vm};
+use crate::description::{Guest, Load, Machine, Numa, Vm};
 use crate::flash::Flash;
 use crate::run::qemu::{self, Board};
 use crate::run::session::Session;
@@ -146,6 +146,8 @@ impl Program {
             nodes: 1,
             memory: MACHINE_MEMORY,
             overcommit: false,
+            numa: Numa::default(),
+            magic: false,
             console: Some(0),
             disks: Vec::new(),
             vms: vec![Vm {

@@ -1,6 +1,9 @@
 //! The command line.
 
+use crate::paths;
+use crate::run::magic::Magic;
 use crate::run::network::Forward;
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -73,6 +76,7 @@ Examples:
   cargo xtask run
   cargo xtask run --forward 8080:alpha:80
   cargo xtask run --machine ci/machines/eight.toml --events events.jsonl
+  cargo xtask run --magic --magic-with l2=4M:4 -- -icount shift=0,sleep=off
   printf 'vm list\\npoweroff\\n' | cargo xtask run
   cargo xtask run -- -d guest_errors -D qemu.log";
 
@@ -159,6 +163,9 @@ pub struct FlashArgs {
     /// Make the real disk anew, and put the one that is there aside.
     #[arg(long)]
     pub fresh_disk: bool,
+    /// Leave room for the counters of the exact model of the memory system, for `run --image FILE --magic`.
+    #[arg(long)]
+    pub magic: bool,
 }
 
 /// Arguments of `run`.
@@ -180,9 +187,38 @@ pub struct RunArgs {
     /// Make the real disk anew, and put the one of the last run aside.
     #[arg(long, conflicts_with = "image")]
     pub fresh_disk: bool,
+    #[command(flatten)]
+    pub magic: MagicArgs,
     /// Further arguments for QEMU.
     #[arg(last = true, value_name = "ARGS")]
     pub qemu: Vec<String>,
+}
+
+/// What a person wants of the exact model of the memory system.
+#[derive(Args)]
+pub struct MagicArgs {
+    /// Let the exact model of FLASH's memory system run beside: caches, a directory, misses by page and node, and a
+    /// simulated time. It slows the run down.
+    #[arg(long)]
+    pub magic: bool,
+    /// Where its report goes, JSON (docs/numa.md); target/magic.json without it.
+    #[arg(long, value_name = "FILE", requires = "magic")]
+    pub magic_report: Option<PathBuf>,
+    /// Another option for it (docs/numa.md), such as l2=4M:4. May be given several times.
+    #[arg(long, value_name = "KEY=VALUE", requires = "magic")]
+    pub magic_with: Vec<String>,
+}
+
+impl MagicArgs {
+    /// The model, built, if it is wanted.
+    pub fn build(&self) -> Result<Option<Magic>> {
+        if !self.magic {
+            return Ok(None);
+        }
+        let report = self.magic_report.clone();
+        let report = report.unwrap_or_else(|| paths::target().join("magic.json"));
+        Magic::build(report, self.magic_with.clone()).map(Some)
+    }
 }
 
 /// Arguments of `test`.

@@ -83,8 +83,14 @@ impl Flash {
 pub struct Hardware {
     /// CPUs.
     pub cpus: u32,
+    /// Nodes.
+    pub nodes: u32,
     /// Bytes of RAM.
     pub memory: u64,
+    /// Where in RAM the region of the exact model begins, behind all nodes' memory, if there is one.
+    pub magic: Option<u64>,
+    /// Nanoseconds of a miss of a CPU of each node (row) on memory of each node (column).
+    pub latency_ns: Vec<Vec<u64>>,
     /// Where the payload goes, if there is one.
     pub payload_address: Option<u64>,
     /// Whether virtual machines can have disks, which are on a real one.
@@ -110,7 +116,10 @@ impl Hardware {
     /// The board an unreadable image is started on, so that the firmware can say what is wrong.
     pub const FALLBACK: Self = Self {
         cpus: 2,
+        nodes: 1,
         memory: 1 << 30,
+        magic: None,
+        latency_ns: Vec::new(),
         payload_address: None,
         disk: false,
         vms: Vec::new(),
@@ -130,7 +139,8 @@ impl Hardware {
 
     fn of_description(view: &DescriptionView) -> Option<Self> {
         let machine: &Description = view.machine;
-        let memory = machine.memory.get();
+        let divided = machine.memory.get();
+        let memory = divided.checked_add(machine.magic_len.get())?;
         if !crate::description::MEMORY.contains(&memory) || !memory.is_multiple_of(1 << 20) {
             return None;
         }
@@ -143,9 +153,14 @@ impl Hardware {
                 net: vm.net.get() == 1,
             }
         });
+        let nodes = machine.nodes.get() as usize;
+        let latency = |from| (0..nodes).map(move |to| machine.numa.latency_ns(from, to));
         Some(Self {
             cpus: machine.cpus.get(),
+            nodes: machine.nodes.get(),
             memory,
+            magic: (machine.magic_len.get() > 0).then_some(divided),
+            latency_ns: (0..nodes).map(|from| latency(from).collect()).collect(),
             payload_address: Some(machine.payload_address.get()).filter(|&address| address != 0),
             disk: !view.disks.is_empty(),
             vms: vms.collect(),
@@ -175,6 +190,9 @@ mod tests {
             payload_len: 0.into(),
             disk_count: 0.into(),
             mount_count: 0.into(),
+            magic_address: 0.into(),
+            magic_len: 0.into(),
+            numa: crate::description::Numa::default().encode(),
         };
         description.as_bytes().to_vec()
     }

@@ -106,7 +106,8 @@ fn needs_of(machine: &Machine) -> Vec<Need> {
 }
 
 fn write_flash(args: FlashArgs, installer: &Installer) -> Result<()> {
-    let machine = Machine::load(args.machine.as_deref())?;
+    let mut machine = Machine::load(args.machine.as_deref())?;
+    machine.magic = args.magic;
     let toolchain = installer.provide(&needs_of(&machine))?;
     let output = args
         .output
@@ -126,20 +127,24 @@ fn keep(fresh: bool) -> Keep {
 }
 
 fn run(args: RunArgs, installer: &Installer) -> Result<()> {
-    let wishes = run::Wishes {
+    let mut wishes = run::Wishes {
+        magic: None,
         events: args.events,
         forwards: args.forward,
         extra: args.qemu,
     };
     if let Some(image) = args.image {
         installer.prepare(&[Need::Emulator])?;
+        wishes.magic = args.magic.build()?;
         let disk = Some(disk::path_beside(&image)).filter(|disk| disk.is_file());
         let disk = disk.map(|disk| DiskFile::lock(&disk)).transpose()?;
         return run::run(&image, disk.as_ref(), wishes);
     }
-    let machine = Machine::load(args.machine.as_deref())?;
+    let mut machine = Machine::load(args.machine.as_deref())?;
+    machine.magic = args.magic.magic;
     run::check_forwards(&machine, &wishes.forwards)?;
     let toolchain = installer.provide(&needs_of(&machine))?;
+    wishes.magic = args.magic.build()?;
     let image = run::OwnImage::new();
     let disk = run::disk_path(args.machine.as_deref());
     let keep = keep(args.fresh_disk);

@@ -31,6 +31,18 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
+/// Numbers N of the instruction `ori $zero, $zero, N`, which does nothing, and tells the model something.
+pub mod marker {
+    /// This number plus n (0 to 255): window n begins.
+    pub const BEGIN: u16 = 0x100;
+    /// This number plus n: window n ends.
+    pub const END: u16 = 0x200;
+    /// This CPU has nothing to run: what the monitor does now is none of its work.
+    pub const IDLE: u16 = 0x300;
+    /// It has something to run again.
+    pub const BUSY: u16 = 0x301;
+}
+
 /// First word of the region: "MAGI".
 pub const MAGIC: u32 = 0x4d41_4749;
 /// Version of this layout.

@@ -5,8 +5,9 @@ use crate::build::guests::{self, GuestFile};
 use crate::disk::{file_guid, log_guid, partition_guid};
 use crate::payload::{fixed_text, Payload};
 use anyhow::{ensure, Context, Result};
-use disco_abi::{DiskMode, DISK_BYTES_MAX, DISK_COMMANDS_MAX};
+use disco_abi::{DiskMode, DISK_BYTES_MAX, DISK_COMMANDS_MAX, PAGE_SIZE};
 use disco_flash::{Description, Mount, DESCRIPTION_MAGIC, DISKS_MAX, MOUNTS_MAX, NONE, RAM_BASE};
+use disco_magic::Geometry;
 use zerocopy::IntoBytes;
 
 /// Where a payload of `length` bytes lies in a machine's RAM: at its end.
@@ -48,7 +49,9 @@ impl Machine {
         // What is read from the disk is in memory, too, when a guest is loaded from it.
         let read: usize = stored.iter().map(|file| file.content.len()).sum();
         let length = (payload.bytes.len() + read) as u64;
-        let available = super::check::available(self.memory, self.nodes, length);
+        let magic_len = self.magic_len()?;
+        let memory = self.memory - magic_len;
+        let available = super::check::available(memory, self.nodes, length);
         let together: u64 = self.vms.iter().map(|vm| vm.memory).sum();
         ensure!(
             self.overcommit || together <= available,
@@ -62,15 +65,18 @@ impl Machine {
             magic: DESCRIPTION_MAGIC,
             cpus: self.cpus.into(),
             nodes: self.nodes.into(),
-            memory: self.memory.into(),
+            memory: memory.into(),
             overcommit: u32::from(self.overcommit).into(),
             console: self.console.map_or(Ok(NONE), u32::try_from)?.into(),
             vm_count: u32::try_from(vms.len())?.into(),
             file_count: u32::try_from(payload.files.len())?.into(),
-            payload_address: payload_address(self.memory, payload.bytes.len() as u64).into(),
+            payload_address: payload_address(memory, payload.bytes.len() as u64).into(),
             payload_len: (payload.bytes.len() as u64).into(),
             disk_count: u32::try_from(disks.len())?.into(),
             mount_count: u32::try_from(mounts.len())?.into(),
+            magic_address: if self.magic { RAM_BASE + memory } else { 0 }.into(),
+            magic_len: magic_len.into(),
+            numa: self.numa.encode(),
         };
         let mut bytes = machine.as_bytes().to_vec();
         bytes.extend_from_slice(vms.as_bytes());
@@ -78,6 +84,20 @@ impl Machine {
         bytes.extend_from_slice(disks.as_bytes());
         bytes.extend_from_slice(mounts.as_bytes());
         Ok((bytes, payload))
+    }
+
+    /// What the exact model's region takes of the end of RAM.
+    fn magic_len(&self) -> Result<u64> {
+        if !self.magic {
+            return Ok(0);
+        }
+        let geometry = Geometry {
+            nodes: self.nodes,
+            page_bytes: u32::try_from(PAGE_SIZE)?,
+            first_page: u32::try_from(RAM_BASE / PAGE_SIZE)?,
+            pages: u32::try_from(self.memory / PAGE_SIZE)?,
+        };
+        Ok(geometry.bytes().next_multiple_of(VM_MEMORY_STEP))
     }
 
     /// A virtual machine, with its guest's files in `payload` or among those `stored` on the disk.

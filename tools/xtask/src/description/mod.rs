@@ -4,12 +4,14 @@
 mod check;
 mod encode;
 mod error;
+mod numa;
 mod read;
 pub mod size;
 #[cfg(test)]
 mod tests;
 
 pub use error::Wrong;
+pub use numa::Numa;
 
 use crate::build::guests::{self, GuestFile};
 use crate::build::images::BuiltImage;
@@ -40,6 +42,10 @@ pub struct Machine {
     pub overcommit: bool,
     /// Index of the virtual machine whose console is attached at boot.
     pub console: Option<usize>,
+    /// Latencies between nodes, for the models of the memory system.
+    pub numa: Numa,
+    /// Whether it is to run on the exact model, which needs some memory.
+    pub magic: bool,
     /// The virtual disks.
     pub disks: Vec<Disk>,
     /// The virtual machines.

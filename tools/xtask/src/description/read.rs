@@ -11,6 +11,8 @@ pub struct RawMachine {
     #[serde(default)]
     pub hardware: RawHardware,
     #[serde(default)]
+    pub numa: RawNuma,
+    #[serde(default)]
     pub disk: Vec<Spanned<RawDisk>>,
     #[serde(default)]
     pub vm: Vec<Spanned<RawVm>>,
@@ -27,6 +29,18 @@ pub struct RawHardware {
     #[serde(default)]
     pub overcommit: bool,
 }
+
+/// The table `[numa]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct RawNuma {
+    pub local_ns: Option<Spanned<i64>>,
+    pub remote_ns: Option<Spanned<i64>>,
+    pub distances: Option<RawMatrix>,
+}
+
+/// A matrix by rows.
+pub type RawMatrix = Spanned<Vec<Spanned<Vec<Spanned<i64>>>>>;
 
 /// A table `[[vm]]`.
 #[derive(Deserialize)]

@@ -107,6 +107,40 @@ fn no_more_virtual_machines_than_the_flash_describes() {
     assert!(wrong(&format!("{hardware}{}", vms(65))).contains("too many"));
 }
 
+#[test]
+fn latencies_are_those_of_flash_unless_said_otherwise() {
+    let numa = |text: &str| parse(text).unwrap().numa.encode();
+    let flash = numa("");
+    assert_eq!([0, 1].map(|to| flash.latency_ns(0, to)), [300, 900]);
+    let three = numa(
+        "[hardware]\ncpus = 3\nnodes = 3\n[numa]\nlocal_ns = 100\nremote_ns = 150\n\
+         distances = [[0, 1, 2], [1, 0, 3], [2, 3, 0]]\n",
+    );
+    assert_eq!([0, 1, 2].map(|to| three.latency_ns(2, to)), [200, 250, 100]);
+    // Local memory that is slower than FLASH's remote one: remote memory is as slow, then.
+    assert_eq!(numa("[numa]\nlocal_ns = 1000\n").latency_ns(0, 1), 1000);
+}
+
+#[test]
+fn distances_that_make_no_sense_are_refused_at_their_place() {
+    for (distances, place, why) in [
+        ("[[0, 1]]", "5:13", "a row for each node"),
+        ("[[0, 1], [1]]", "5:22", "a number for each"),
+        ("[[1, 1], [1, 0]]", "5:15", "a node is 0 from itself"),
+        ("[[0, 0], [0, 0]]", "5:18", "1 to 16 from another"),
+        ("[[0, 17], [17, 0]]", "5:18", "1 to 16 from another"),
+        ("[[0, 1], [2, 0]]", "5:23", "the way back is 1"),
+    ] {
+        let error = wrong(&format!(
+            "[hardware]\ncpus = 2\nnodes = 2\n[numa]\ndistances = {distances}\n"
+        ));
+        assert!(error.starts_with(&format!("m.toml:{place}: ")), "{error}");
+        assert!(error.contains(why), "{error}");
+    }
+    assert!(wrong("[numa]\nlocal_ns = 0\n").contains("1 to 100000"));
+    assert!(wrong("[numa]\nlocal_ns = 300\nremote_ns = 299\n").contains("at least local_ns"));
+}
+
 /// Disks of every mode, and who has them.
 const DISKS: &str = r#"
 [[disk]]

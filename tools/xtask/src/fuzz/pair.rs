@@ -3,7 +3,7 @@
 use super::side::{Ended, Ram, Side};
 use crate::bare::{Place, Program as Executor, MEMORY};
 use crate::build::monitor;
-use crate::description::{Guest, Load, Machine, Vm};
+use crate::description::{Guest, Load, Machine, Numa, Vm};
 use crate::flash::Flash;
 use crate::paths;
 use crate::run::qemu::Board;
@@ -155,6 +155,8 @@ fn machine(executor: &Executor) -> Machine {
         nodes: 1,
         memory: MACHINE_MEMORY,
         overcommit: false,
+        numa: Numa::default(),
+        magic: false,
         console: None,
         disks: Vec::new(),
         vms: vec![

@@ -3,6 +3,7 @@
 pub mod drive;
 pub mod events;
 pub mod feed;
+pub mod magic;
 pub mod native;
 pub mod network;
 pub mod qemu;
@@ -20,6 +21,7 @@ use anyhow::{bail, Context, Result};
 use drive::Drive;
 use events::Events;
 use feed::Feed;
+use magic::Magic;
 use network::Forward;
 use qemu::Board;
 use rustix::termios::{tcgetattr, tcsetattr, OptionalActions, Termios};
@@ -96,6 +98,8 @@ pub struct Wishes {
     pub events: Option<PathBuf>,
     /// Ports that lead to virtual machines.
     pub forwards: Vec<Forward>,
+    /// The exact model of the memory system, if it is to run beside.
+    pub magic: Option<Magic>,
     /// Further arguments for QEMU.
     pub extra: Vec<String>,
 }
@@ -110,6 +114,9 @@ pub fn run(flash: &Path, disk: Option<&DiskFile>, wishes: Wishes) -> Result<()> 
     fs::write(&events, "").with_context(|| format!("cannot write {}", events.display()))?;
     let mut board = Board::of_image(flash, events.clone(), wishes.extra)?;
     board.forward(&wishes.forwards)?;
+    if let Some(magic) = &wishes.magic {
+        board.model(magic)?;
+    }
     match disk {
         Some(disk) => board.disk = Some(Drive::File(disk.path().to_path_buf())),
         None if board.hardware.disk => eprintln!(
@@ -128,7 +135,11 @@ pub fn run(flash: &Path, disk: Option<&DiskFile>, wishes: Wishes) -> Result<()> 
     if !kept {
         let _ = fs::remove_file(&events);
     }
-    verdict(status?, &follow)
+    verdict(status?, &follow)?;
+    if let Some(magic) = &wishes.magic {
+        eprintln!("{}", magic.summary()?);
+    }
+    Ok(())
 }
 
 /// Whether a machine that ended has done so well.

@@ -1,6 +1,7 @@
 //! The command line of QEMU's Malta board with our flash.
 
 use super::drive::Drive;
+use super::magic::Magic;
 use super::network::{self, Forward};
 use crate::flash::Hardware;
 use anyhow::{Context, Result};
@@ -23,6 +24,8 @@ pub struct Board {
     pub events: PathBuf,
     /// The real disk, if there is one.
     pub disk: Option<Drive>,
+    /// Arguments for the exact model of the memory system, if it is to run beside.
+    magic: Vec<String>,
     /// Arguments for the network card.
     network: Vec<String>,
     /// Further arguments.
@@ -48,6 +51,7 @@ impl Board {
         });
         Ok(Self {
             disk: None,
+            magic: Vec::new(),
             network: network::arguments(&hardware, &[])?,
             hardware,
             flash: flash.to_path_buf(),
@@ -60,6 +64,12 @@ impl Board {
     /// Makes ports of this computer lead to virtual machines.
     pub fn forward(&mut self, forwards: &[Forward]) -> Result<()> {
         self.network = network::arguments(&self.hardware, forwards)?;
+        Ok(())
+    }
+
+    /// Lets the exact model run beside.
+    pub fn model(&mut self, magic: &Magic) -> Result<()> {
+        self.magic = magic.arguments(&self.hardware)?;
         Ok(())
     }
 
@@ -96,7 +106,10 @@ impl Board {
         if let Some(disk) = &self.disk {
             command.args(disk.arguments());
         }
-        command.args(&self.network).args(&self.extra);
+        command
+            .args(&self.magic)
+            .args(&self.network)
+            .args(&self.extra);
         command
     }
 }

@@ -10,6 +10,7 @@ use crate::flash::Flash;
 use crate::paths;
 use crate::process::last_lines;
 use crate::run::drive::Drive;
+use crate::run::magic::{self, Magic};
 use crate::run::qemu::Board;
 use crate::run::session::Session;
 use anyhow::{bail, ensure, Context, Result};
@@ -74,6 +75,12 @@ fn run_machine(test: &Test, monitor: Option<&Image>) -> Result<()> {
     let forwards = targets.map(|target| http::forward(target));
     let forwards = forwards.collect::<Result<Vec<_>>>()?;
     board.forward(&forwards)?;
+    let magic = (!test.magic.is_empty())
+        .then(|| Magic::build(file(test, "magic.json"), Vec::new()))
+        .transpose()?;
+    if let Some(magic) = &magic {
+        board.model(magic)?;
+    }
     board.disk = disk
         .as_ref()
         .map(|disk| Drive::File(disk.path().to_path_buf()));
@@ -95,10 +102,28 @@ fn run_machine(test: &Test, monitor: Option<&Image>) -> Result<()> {
         }
     }
     drop(session);
+    if let Some(magic) = &magic {
+        check_magic(test, magic)?;
+    }
     let _ = fs::remove_file(&flash);
     let _ = fs::remove_file(crate::flash::payload_path(&flash));
     if let Some(disk) = disk {
         disk.remove();
+    }
+    Ok(())
+}
+
+/// Looks at what the exact model says of the run.
+fn check_magic(test: &Test, magic: &Magic) -> Result<()> {
+    let report = magic.read()?;
+    for (mode, [least, most]) in &test.magic {
+        let percent = magic::local_percent(&report, mode)
+            .with_context(|| format!("the exact model has no mode `{mode}`"))?;
+        ensure!(
+            (*least..=*most).contains(&percent),
+            "expected {least} to {most} % of the misses of mode {mode} to be local, and {percent:.1} % are: {}",
+            paths::shown(&magic.report)
+        );
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::description::Machine;
 use crate::paths;
 use anyhow::{ensure, Context, Result};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use toml::{Table, Value};
@@ -57,6 +57,10 @@ pub struct Test {
     /// What happens, in order.
     #[serde(default)]
     pub steps: Vec<Step>,
+    /// The exact model runs beside, and the machine is off after the steps: between how many percent of
+    /// a mode's misses are local.
+    #[serde(default)]
+    pub magic: BTreeMap<String, [f64; 2]>,
     /// What the console must not show.
     pub never: Option<String>,
     /// Bytes of the flash image that are inverted before the start.
@@ -223,6 +227,10 @@ impl Test {
         };
         ensure!(one, "needs one of: guest, vm or hardware; machine; xtask");
         ensure!(
+            self.magic.is_empty() || self.xtask.is_none(),
+            "`magic` is for a machine; xtask has arguments"
+        );
+        ensure!(
             self.input.is_empty() || self.xtask.is_some(),
             "`input` is for xtask; a machine has steps"
         );
@@ -240,6 +248,12 @@ impl Test {
 
     /// The machine that the test runs on.
     pub fn machine(&self) -> Result<Machine> {
+        let mut machine = self.described_machine()?;
+        machine.magic = !self.magic.is_empty();
+        Ok(machine)
+    }
+
+    fn described_machine(&self) -> Result<Machine> {
         if let Some(path) = &self.machine {
             return Ok(Machine::load(Some(&paths::root().join(path)))?);
         }

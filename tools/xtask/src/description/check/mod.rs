@@ -1,6 +1,7 @@
 //! Checks a description before anything is built or started.
 
 mod disk;
+mod numa;
 mod vm;
 
 use super::read::{RawHardware, RawMachine, RawVm};
@@ -39,7 +40,12 @@ pub fn available(memory: u64, nodes: u32, payload: u64) -> u64 {
 /// Checks what was read.
 pub fn check(raw: RawMachine, file: &str, folder: &Path, text: &str) -> Checked<Machine> {
     let checker = Checker { file, folder, text };
-    let RawMachine { hardware, disk, vm } = raw;
+    let RawMachine {
+        hardware,
+        numa,
+        disk,
+        vm,
+    } = raw;
     let cpus = checker.count("cpus", hardware.cpus.as_ref(), 2, 1..=CPUS_MAX as i64)?;
     let nodes = checker.count(
         "nodes",
@@ -48,6 +54,7 @@ pub fn check(raw: RawMachine, file: &str, folder: &Path, text: &str) -> Checked<
         1..=i64::from(cpus),
     )?;
     let memory = checker.hardware_memory(hardware.memory.as_ref())?;
+    let numa = checker.numa(&numa, nodes)?;
     if let Some(extra) = vm.get(VMS_MAX) {
         return checker.wrong(
             extra,
@@ -82,6 +89,8 @@ pub fn check(raw: RawMachine, file: &str, folder: &Path, text: &str) -> Checked<
         memory,
         overcommit: hardware.overcommit,
         console,
+        numa,
+        magic: false,
         disks,
         vms,
     };

@@ -1,0 +1,93 @@
+//! Checks the table `[numa]`.
+
+use super::{Checked, Checker};
+use crate::description::read::{RawMatrix, RawNuma};
+use crate::description::Numa;
+
+/// Largest latency in nanoseconds.
+const NS_MAX: i64 = 100_000;
+/// Largest distance.
+const DISTANCE_MAX: i64 = 16;
+
+impl Checker<'_> {
+    /// Latencies and distances of a machine of `nodes` nodes.
+    pub(super) fn numa(&self, raw: &RawNuma, nodes: u32) -> Checked<Numa> {
+        let default = Numa::default();
+        let local_ns = self.count(
+            "local_ns",
+            raw.local_ns.as_ref(),
+            default.local_ns,
+            1..=NS_MAX,
+        )?;
+        let least = i64::from(local_ns);
+        let remote = default.remote_ns.max(local_ns);
+        let remote_ns = match &raw.remote_ns {
+            Some(value) if *value.get_ref() < least => {
+                let message = format!(
+                    "remote_ns = {}: must be at least local_ns, which is {local_ns}",
+                    value.get_ref()
+                );
+                return self.wrong(value, message);
+            }
+            value => self.count("remote_ns", value.as_ref(), remote, least..=NS_MAX)?,
+        };
+        let distances = raw.distances.as_ref();
+        let distances = distances
+            .map(|matrix| self.distances(matrix, nodes as usize))
+            .transpose()?;
+        Ok(Numa {
+            local_ns,
+            remote_ns,
+            distances,
+        })
+    }
+
+    fn distances(&self, raw: &RawMatrix, nodes: usize) -> Checked<Vec<Vec<u8>>> {
+        let rows = raw.get_ref();
+        if rows.len() != nodes {
+            let message = format!(
+                "distances has {} rows, and the machine {nodes} nodes: it needs a row for each node",
+                rows.len()
+            );
+            return self.wrong(raw, message);
+        }
+        let mut matrix: Vec<Vec<u8>> = Vec::new();
+        for (node, row) in rows.iter().enumerate() {
+            let row_of = row.get_ref();
+            if row_of.len() != nodes {
+                let message = format!(
+                    "this row of distances has {} numbers, and the machine {nodes} nodes: it needs a number for each",
+                    row_of.len()
+                );
+                return self.wrong(row, message);
+            }
+            let mut numbers = Vec::new();
+            for (other, value) in row_of.iter().enumerate() {
+                let given = *value.get_ref();
+                let range = if node == other {
+                    0..=0
+                } else {
+                    1..=DISTANCE_MAX
+                };
+                let Some(distance) = u8::try_from(given).ok().filter(|_| range.contains(&given))
+                else {
+                    let message = format!(
+                        "distance {given} of node {node} to node {other}: a node is 0 from itself, and 1 to \
+                         {DISTANCE_MAX} from another"
+                    );
+                    return self.wrong(value, message);
+                };
+                let back = matrix.get(other).map(|row| row[node]);
+                if let Some(back) = back.filter(|back| *back != distance) {
+                    let message = format!(
+                        "distance {given} of node {node} to node {other}: the way back is {back}, and has to be as long"
+                    );
+                    return self.wrong(value, message);
+                }
+                numbers.push(distance);
+            }
+            matrix.push(numbers);
+        }
+        Ok(matrix)
+    }
+}

@@ -1,0 +1,45 @@
+//! What the models of the memory system have to know of the machine.
+
+use disco_flash::CPUS_MAX;
+
+/// Latencies between nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Numa {
+    /// Nanoseconds of a miss on memory of the CPU's own node.
+    pub local_ns: u32,
+    /// The same for a node at distance 1.
+    pub remote_ns: u32,
+    /// Distances of each node (row) to each (column), 0 to itself; all others are 1 without them.
+    pub distances: Option<Vec<Vec<u8>>>,
+}
+
+impl Default for Numa {
+    /// FLASH, as the paper has it.
+    fn default() -> Self {
+        Self {
+            local_ns: 300,
+            remote_ns: 900,
+            distances: None,
+        }
+    }
+}
+
+impl Numa {
+    /// As it travels in the flash.
+    pub fn encode(&self) -> disco_flash::Numa {
+        let mut distances = [[1; CPUS_MAX]; CPUS_MAX];
+        for (node, row) in distances.iter_mut().enumerate() {
+            row[node] = 0;
+        }
+        for (row, given) in distances.iter_mut().zip(self.distances.iter().flatten()) {
+            for (distance, given) in row.iter_mut().zip(given) {
+                *distance = *given;
+            }
+        }
+        disco_flash::Numa {
+            local_ns: self.local_ns.into(),
+            remote_ns: self.remote_ns.into(),
+            distances,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The exact model of the memory system beside a run: `--magic`. `docs/numa.md` has the rest.
+
+use super::qemu::option_path;
+use crate::flash::Hardware;
+use crate::{paths, process};
+use anyhow::{bail, Context, Result};
+use serde_json::Value;
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Modes as the report and a person call them.
+const MODES: [(&str, &str); 3] = [
+    ("user", "user"),
+    ("guest_kernel", "guest kernel"),
+    ("monitor", "monitor"),
+];
+
+/// The model of one run.
+#[derive(Clone, Debug)]
+pub struct Magic {
+    plugin: PathBuf,
+    /// Where its report goes.
+    pub report: PathBuf,
+    /// More options for it.
+    with: Vec<String>,
+}
+
+impl Magic {
+    /// Builds the plugin.
+    pub fn build(report: PathBuf, with: Vec<String>) -> Result<Self> {
+        let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.current_dir(paths::root()).args([
+            "build",
+            "--profile",
+            "plugin",
+            "--package",
+            "disco-flash-plugin",
+        ]);
+        process::run_step("exact model: compile", "flash-plugin", &mut command)?;
+        // A report of an earlier run is none of this one.
+        let _ = fs::remove_file(&report);
+        Ok(Self {
+            plugin: paths::target().join("plugin/libdisco_flash_plugin.so"),
+            report,
+            with,
+        })
+    }
+
+    /// QEMU's arguments: RAM that can be found in its memory, and the plugin.
+    pub fn arguments(&self, hardware: &Hardware) -> Result<Vec<String>> {
+        let Some(region) = hardware.magic else {
+            bail!(
+                "this image has no room for the exact model's counters: write it with `cargo xtask flash --magic`, \
+                 or run it without --magic"
+            );
+        };
+        let (memory, nodes) = (hardware.memory, hardware.nodes as usize);
+        let starts = (0..nodes).map(|node| disco_flash::node_memory(region, nodes, node).start);
+        let latency = hardware.latency_ns.iter().flatten();
+        let mut plugin = vec![
+            option_path(&self.plugin),
+            "ram=memfd:memory-backend-memfd".to_owned(),
+            format!("memory={memory}"),
+            format!("cpus={}", hardware.cpus),
+            format!("nodes={nodes}"),
+            format!("starts={}", with_colons(starts)),
+            format!("latency={}", with_colons(latency)),
+            format!("region={region}"),
+            format!("report={}", option_path(&self.report)),
+        ];
+        plugin.extend(self.with.iter().map(|option| option.replace(',', ",,")));
+        Ok(vec![
+            "-object".to_owned(),
+            format!("memory-backend-memfd,id=ram,size={memory}"),
+            "-machine".to_owned(),
+            "memory-backend=ram".to_owned(),
+            "-plugin".to_owned(),
+            plugin.join(","),
+        ])
+    }
+
+    /// What it has written.
+    pub fn read(&self) -> Result<Value> {
+        let text = fs::read(&self.report).with_context(|| {
+            let file = paths::shown(&self.report);
+            format!("the exact model has left no report in {file}: it writes it when QEMU ends by itself")
+        })?;
+        serde_json::from_slice(&text).with_context(|| paths::shown(&self.report))
+    }
+
+    /// A line for a person.
+    pub fn summary(&self) -> Result<String> {
+        let report = self.read()?;
+        let run = &report["run"];
+        let misses = |mode: &str| -> u64 {
+            let counts = &run["modes"][mode];
+            let kinds = ["local_misses", "remote_misses", "owned_misses"];
+            kinds.iter().filter_map(|kind| counts[kind].as_u64()).sum()
+        };
+        let modes = MODES.iter().filter(|(key, _)| misses(key) > 0);
+        let modes = modes.map(|(key, name)| {
+            let percent = local_percent(&report, key).unwrap_or_default();
+            format!("{name} {percent:.1} % of {}", misses(key))
+        });
+        let modes: Vec<_> = modes.collect();
+        Ok(format!(
+            "exact model: {:.3} s simulated; misses local: {}; {}",
+            run["elapsed_ns"].as_f64().unwrap_or_default() / 1e9,
+            modes.join(", "),
+            paths::shown(&self.report)
+        ))
+    }
+}
+
+/// The share of a mode's misses that were local, in percent.
+pub fn local_percent(report: &Value, mode: &str) -> Option<f64> {
+    let share = report["run"]["local_share_by_mode"][mode].as_f64()?;
+    Some(share * 100.0)
+}
+
+fn with_colons(values: impl Iterator<Item = impl ToString>) -> String {
+    let values: Vec<String> = values.map(|value| value.to_string()).collect();
+    values.join(":")
+}
