@@ -73,17 +73,32 @@ impl RealCpu {
     }
 }
 
+/// A pair as the TLB takes it.
+const fn tlb_entry(pair: TlbPair) -> TlbEntry {
+    TlbEntry {
+        hi: pair.hi,
+        lo0: expand_lo(pair.lo0),
+        lo1: expand_lo(pair.lo1),
+        mask: pair.page_mask,
+    }
+}
+
 impl Hardware for RealCpu {
     fn tlb_write(&mut self, pair: TlbPair) {
-        let entry = TlbEntry {
-            hi: pair.hi,
-            lo0: expand_lo(pair.lo0),
-            lo1: expand_lo(pair.lo1),
-            mask: pair.page_mask,
-        };
         // SAFETY: the pair comes from the pmap of the guest that will use it; the caller has
         // removed what matched the same address.
-        unsafe { tlb::write_random(entry) };
+        unsafe { tlb::write_random(tlb_entry(pair)) };
+    }
+
+    fn tlb_replace(&mut self, pair: TlbPair) {
+        match tlb::probe(pair.hi) {
+            // Not removed before: QEMU drops the entries that it keeps in hiding at every `tlbwi` but
+            // one that only adds rights.
+            // SAFETY: as for `tlb_write`; nothing else matched the address, and user addresses are
+            // not those of the wired entry.
+            Some(index) => unsafe { tlb::write_indexed(index, tlb_entry(pair)) },
+            None => self.tlb_write(pair),
+        }
     }
 
     fn tlb_remove(&mut self, hi: u64) {

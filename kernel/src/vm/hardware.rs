@@ -40,6 +40,9 @@ impl FpuRegisters {
 pub trait Hardware {
     /// Writes an entry over any that is not wired.
     fn tlb_write(&mut self, pair: TlbPair);
+    /// Writes an entry in the place of the one that maps its address and ASID, or over any that is not
+    /// wired if none does. There is not more than one.
+    fn tlb_replace(&mut self, pair: TlbPair);
     /// Removes whatever maps the address and ASID of `hi` and is not wired: every entry, if a guest
     /// has mapped an address twice.
     fn tlb_remove(&mut self, hi: u64);

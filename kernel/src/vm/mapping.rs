@@ -356,20 +356,26 @@ impl Vcpu<'_> {
         };
         let (lo0, lo1) = (machine(guest.lo0), machine(guest.lo1));
         if !kept {
+            self.global_user |= !is_kernel_address(address);
             self.l2.remove(address, asid);
         } else if let Some(other) = self.l2.insert(tag, lo0, lo1, &guest, origin) {
             hardware.tlb_remove(other);
         }
-        if present {
-            // Whatever answers to the address now, with or without the ASID.
-            hardware.tlb_remove(tag | asid);
-        }
-        hardware.tlb_write(TlbPair {
+        let pair = TlbPair {
             hi,
             lo0,
             lo1,
             page_mask: granule.page_mask(),
-        });
+        };
+        if !present {
+            hardware.tlb_write(pair);
+        } else if kept && !is_kernel_address(address) && !self.global_user {
+            hardware.tlb_replace(pair);
+        } else {
+            // Whatever answers to the address now, with or without the ASID.
+            hardware.tlb_remove(tag | asid);
+            hardware.tlb_write(pair);
+        }
     }
 
     /// Inserts `entry` as if `tlbwr` had written it at `index` and another had replaced it there

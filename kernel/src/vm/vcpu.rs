@@ -117,6 +117,8 @@ pub struct Vcpu<'a> {
     pub lines: u32,
     /// Its number in the virtual machine, from 0.
     pub number: u32,
+    /// The guest has mapped user addresses for every ASID: the real TLB may hold two entries for one.
+    pub global_user: bool,
     /// Set while the guest is in supervisor mode: what the vectors know of the linear windows,
     /// which that mode has not.
     pub supervisor: Option<[u64; 2]>,
@@ -138,6 +140,7 @@ impl<'a> Vcpu<'a> {
             counters: VcpuCounters::default(),
             lines: 0,
             number,
+            global_user: false,
             supervisor: None,
         }
     }
@@ -156,6 +159,7 @@ impl<'a> Vcpu<'a> {
             counters: _,
             lines,
             number: _,
+            global_user,
             supervisor,
         } = self;
         let counters = context.counters;
@@ -167,6 +171,7 @@ impl<'a> Vcpu<'a> {
         *tlb = VirtualTlb::new();
         *fpu = FpuRegisters::ZERO;
         *lines = 0;
+        *global_user = false;
         *supervisor = None;
     }
 

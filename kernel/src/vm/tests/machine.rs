@@ -156,6 +156,19 @@ impl Hardware for SimulatedMachine {
         self.tlb[self.random] = Some(pair);
     }
 
+    fn tlb_replace(&mut self, pair: TlbPair) {
+        let is_it = |entry: &&mut Option<TlbPair>| {
+            entry.is_some_and(|entry| Self::matches(&entry, pair.hi, pair.hi))
+        };
+        let mut matching = self.tlb[1..].iter_mut().filter(is_it);
+        let first = matching.next();
+        assert!(matching.next().is_none(), "two entries map {:#x}", pair.hi);
+        match first {
+            Some(entry) => *entry = Some(pair),
+            None => self.tlb_write(pair),
+        }
+    }
+
     fn tlb_remove(&mut self, hi: u64) {
         for entry in &mut self.tlb[1..] {
             if entry.is_some_and(|pair| Self::matches(&pair, hi, hi)) {
