@@ -76,6 +76,14 @@ pub enum Event<'a> {
         /// The disk.
         disk: &'a str,
     },
+    /// A virtual machine's command for a disk was refused or has failed: the first of its kind since it
+    /// started.
+    DiskError {
+        /// The disk.
+        disk: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
     /// The monitor itself has failed; nothing follows.
     Panic {
         /// Why.
@@ -100,6 +108,7 @@ impl Event<'_> {
             Self::DeviceFailed { .. } => "device_failed",
             Self::DiskRefused { .. } => "disk_refused",
             Self::DiskFull { .. } => "disk_full",
+            Self::DiskError { .. } => "disk_error",
             Self::Panic { .. } => "panic",
             Self::PowerOff => "poweroff",
         }
@@ -148,6 +157,10 @@ impl Event<'_> {
                 line.bytes("owner", owner.as_bytes())?;
             }
             Self::DiskFull { disk } => line.bytes("disk", disk.as_bytes())?,
+            Self::DiskError { disk, reason } => {
+                line.bytes("disk", disk.as_bytes())?;
+                line.bytes("reason", reason.as_bytes())?;
+            }
             Self::Panic { reason } => line.display("reason", reason)?,
         }
         line.end()
@@ -190,6 +203,14 @@ mod tests {
         assert_eq!(
             line(refused, Some("beta")),
             "{\"event\":\"net_refused\",\"ns\":123,\"vm\":\"beta\",\"reason\":\"no receiver\"}\n"
+        );
+        let error = Event::DiskError {
+            disk: "root",
+            reason: "the real disk failed",
+        };
+        assert_eq!(
+            line(error, Some("beta")),
+            "{\"event\":\"disk_error\",\"ns\":123,\"vm\":\"beta\",\"disk\":\"root\",\"reason\":\"the real disk failed\"}\n"
         );
         assert_eq!(
             line(stopped, Some("beta")),

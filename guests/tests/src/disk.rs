@@ -2,10 +2,10 @@
 
 use crate::abi::{
     Call, CallError, DiskDone, DiskInfo, DiskOperation, DiskRequest, Segment, DISK_SEGMENTS_MAX,
-    PAGE_SIZE, SECTOR,
+    LINE_DISK, PAGE_SIZE, SECTOR,
 };
 use crate::calls::call;
-use crate::{access, FREE_MEMORY};
+use crate::{access, cp0, FREE_MEMORY};
 
 /// Where commands are built; what has ended is told in the second half of the page.
 pub const REQUEST: u64 = FREE_MEMORY.next_multiple_of(PAGE_SIZE);
@@ -84,13 +84,20 @@ pub fn take(most: u64) -> Result<u64, CallError> {
     call(Call::DiskTake, [DONE, most, 0, 0])
 }
 
+/// Waits, with interrupts off, until the disks' line is up.
+fn wait() {
+    const WAITING: u64 = 1 << (8 + LINE_DISK);
+    cp0::set_status(WAITING);
+    while cp0::reg::CAUSE.read() & WAITING == 0 {
+        cp0::wait();
+    }
+}
+
 /// The next command that ends.
 pub fn next_done() -> DiskDone {
     loop {
         match take(1) {
-            Ok(0) => {
-                let _ = call(Call::Yield, [0; 4]);
-            }
+            Ok(0) => wait(),
             Ok(_) => {
                 return DiskDone {
                     tag: access::physical(DONE),

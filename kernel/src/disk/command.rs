@@ -30,11 +30,15 @@ pub struct Part {
     pub private: Option<PageRef>,
     /// Of a read the block as it is for everybody; of a write what the guest writes.
     pub base: Option<PageRef>,
+    /// CRC-32 of a whole block that goes into a log, once it is known.
+    pub checksum: Option<u32>,
 }
 
 /// How far a command is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
+    /// Whoever has passed it works out checksums.
+    Checksums,
     /// Blocks are missing, or under way.
     Blocks,
     /// The device is to be told to flush.
@@ -85,6 +89,7 @@ impl Default for Command {
                     mask: 0,
                     private: None,
                     base: None,
+                    checksum: None,
                 }
             }; PARTS_MAX],
         }

@@ -110,6 +110,7 @@ pub enum TableError {
 }
 
 impl fmt::Display for TableError {
+    #[cfg_attr(target_os = "none", link_section = ".init.text")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Device => "the disk does not read the partition table",
@@ -137,6 +138,7 @@ pub enum PartitionError {
 }
 
 impl fmt::Display for PartitionError {
+    #[cfg_attr(target_os = "none", link_section = ".init.text")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoDisk => "the machine has no disk",
@@ -163,6 +165,7 @@ impl<'a> Table<'a> {
     ///
     /// # Errors
     /// Both tables are damaged; what the first one has.
+    #[cfg_attr(target_os = "none", link_section = ".init.text")]
     pub fn read(
         disk: &mut dyn Sectors,
         room: &'a mut [Entry; ENTRIES_MAX],
@@ -189,6 +192,7 @@ impl<'a> Table<'a> {
     ///
     /// # Errors
     /// There is none, or it is not a range of sectors of its own.
+    #[cfg_attr(target_os = "none", link_section = ".init.text")]
     pub fn find(&self, guid: &Guid) -> Result<Extent, PartitionError> {
         let is_it = |entry: &&Entry| entry.guid == *guid && *guid != NOBODY;
         let place = self.entries.iter().position(|entry| is_it(&entry));
@@ -303,6 +307,7 @@ fn read_entry(bytes: &[u8]) -> Entry {
 pub struct GuidText<'a>(pub &'a Guid);
 
 impl fmt::Display for GuidText<'_> {
+    #[cfg_attr(target_os = "none", link_section = ".init.text")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The first three groups are numbers, little-endian.
         const ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];

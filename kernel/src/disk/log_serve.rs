@@ -10,6 +10,7 @@ use super::pool::NONE;
 use super::private::copy_sectors;
 use super::serve::{no_page, Missing, Step};
 use super::transfer::{PagePiece, Purpose};
+use super::virtual_disk::Fault;
 use super::{sector_bytes, BLOCK};
 use crate::machine::shared::PageRef;
 use crate::vm::defect::{seeded, Defect};
@@ -80,8 +81,9 @@ impl Step<'_, '_> {
                 let part = &mut command.parts[number + index];
                 part.ready = true;
                 let block = (command.request.sector / BLOCK) + (number + index) as u64;
+                let known = part.checksum.take();
                 *to = part.base.take().map(|page| {
-                    let checksum = checksum(memory, &page);
+                    let checksum = known.unwrap_or_else(|| checksum(memory, &page));
                     let (block, mask) = (block as u32, part.mask);
                     let logged = Logged {
                         block,
@@ -148,7 +150,7 @@ impl Step<'_, '_> {
         }
         let most = self.mount.log.as_ref().map_or(0, |log| log.most());
         if self.mount.private.blocks() + new > most {
-            self.mount.full = true;
+            self.mount.note(Fault::Quota);
             command.error = Some(DiskError::NoSpace);
         }
         complete

@@ -6,6 +6,7 @@
 //! ends ([`Disks::completed`]).
 
 pub mod cache;
+pub mod checksums;
 pub mod command;
 pub mod device;
 mod fetch;
@@ -29,7 +30,8 @@ use crate::address::MachinePage;
 use crate::machine::shared::{GuestPages, SharedMemory};
 use crate::machine::NoMemory;
 use cache::Cache;
-use command::{Command, Commands, List, COMMANDS};
+use checksums::Checksums;
+use command::{Command, Commands, List, Phase, COMMANDS};
 use device::BlockDevice;
 use disco_abi::{
     CallError, DiskDone, DiskError, DiskMode, DiskOperation, DISK_COMMANDS_MAX, PAGE_SIZE, SECTOR,
@@ -41,7 +43,7 @@ use pool::{Supply, NONE};
 use private::PrivateNodes;
 use transfer::Transfers;
 use tree::{Node, NODES};
-use virtual_disk::{Mount, VirtualDisk};
+use virtual_disk::{Fault, Mount, VirtualDisk};
 
 /// Sectors of a block, which is as long as a page.
 pub const BLOCK: u64 = PAGE_SIZE / SECTOR;
@@ -94,6 +96,18 @@ impl From<NoMemory> for Refused {
     fn from(NoMemory: NoMemory) -> Self {
         Self::NoMemory
     }
+}
+
+/// A command that was passed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Passed {
+    /// It has ended well.
+    Ended,
+    /// It ends later.
+    Later,
+    /// This one does not go on before it has its checksums ([`Disks::lacks`], [`Disks::checked`]), which
+    /// take too long for a lock.
+    Unchecked(u32),
 }
 
 /// What a page is used for.
@@ -247,24 +261,32 @@ impl Disks {
         Ok(())
     }
 
-    /// A disk that is refused to `vm` since another virtual machine has it, and who; once each.
-    pub fn tell_refused(&mut self, vm: usize, number: u64) -> Option<(&'static str, usize)> {
-        let (index, disk) = self.mount(vm, number).ok()?;
-        let (name, owner) = (disk.name, disk.owner?);
-        let told = &mut self.mounts[index].refused_told;
-        (!core::mem::replace(told, true)).then_some((name, owner.into()))
+    /// Something of virtual machine `vm` that has failed and that people were not told since it started:
+    /// the disk, why, and who has it.
+    pub fn tell(&mut self, vm: usize) -> Option<(&'static str, Fault, usize)> {
+        let mut own = self.mounts.iter_mut();
+        let (disk, fault) = own.find_map(|mount| {
+            let own = usize::from(mount.vm) == vm;
+            Some((mount.disk, own.then(|| mount.tell()).flatten()?))
+        })?;
+        let disk = self.disks.get(usize::from(disk))?;
+        Some((disk.name, fault, disk.owner.map_or(usize::MAX, usize::from)))
     }
 
-    /// A disk of which `vm` has as many private sectors as it may; once each.
-    pub fn tell_full(&mut self, vm: usize, number: u64) -> Option<&'static str> {
-        let (index, disk) = self.mount(vm, number).ok()?;
-        let name = disk.name;
-        let mount = &mut self.mounts[index];
-        (mount.full && !core::mem::replace(&mut mount.full_told, true)).then_some(name)
+    /// A call of `vm` for its disk `number` was refused.
+    pub fn refused(&mut self, vm: usize, number: u64, error: CallError) {
+        let fault = match error {
+            CallError::InUse => Fault::InUse,
+            CallError::BadAddress | CallError::BadArgument => Fault::Command,
+            _ => return,
+        };
+        if let Ok((index, _)) = self.mount(vm, number) {
+            self.mounts[index].note(fault);
+        }
     }
 
     /// `DiskCommand`, of virtual machine `vm` with `memory` bytes; `bytes` is the monitor's copy of
-    /// the command. Whether it has ended well.
+    /// the command.
     ///
     /// # Errors
     /// It has not begun.
@@ -274,7 +296,7 @@ impl Disks {
         (vm, memory, guest): (usize, u64, &mut dyn GuestPages),
         number: u64,
         bytes: &[u8],
-    ) -> Result<bool, Refused> {
+    ) -> Result<Passed, Refused> {
         let (mount, disk) = self.mount(vm, number)?;
         let (sectors, mode) = (disk.sectors, disk.mode);
         if !self.mounts[mount].open {
@@ -313,18 +335,39 @@ impl Disks {
             return Err(refused);
         }
         self.queues[vm].count += 1;
+        if writes
+            && mode == DiskMode::CowPersistent
+            && Checksums::are_needed(self.commands.get(index))
+        {
+            self.commands.get_mut(index).phase = Phase::Checksums;
+            self.waiting.push(&mut self.commands, index);
+            return Ok(Passed::Unchecked(index));
+        }
         if !self.attempt(edge, index) {
             self.waiting.push(&mut self.commands, index);
-            return Ok(false);
+            return Ok(Passed::Later);
         }
         let command = self.commands.get_mut(index);
         if command.error.is_some() || Self::deliver(command, guest).is_err() {
             self.end(edge, index);
-            return Ok(false);
+            return Ok(Passed::Later);
         }
         guest.settle();
         self.forget(edge, index);
-        Ok(true)
+        Ok(Passed::Ended)
+    }
+
+    /// The checksums that a command lacks, which is [`Passed::Unchecked`].
+    pub fn lacks(&self, index: u32) -> Checksums {
+        Checksums::of(index, self.commands.get(index))
+    }
+
+    /// A command goes on, now that its checksums are known. It is a write, and ends later.
+    pub fn checked(&mut self, edge: &mut Edge<'_>, checksums: &Checksums) {
+        let command = self.commands.get_mut(checksums.command());
+        checksums.tell(command);
+        command.phase = Phase::Blocks;
+        self.go_on(edge);
     }
 
     /// `DiskTake`: tells `done` up to `most` commands of `vm` that have ended; how many.
@@ -417,7 +460,7 @@ impl Disks {
         for mount in self.mounts.iter_mut() {
             if usize::from(mount.vm) == vm {
                 mount.open = false;
-                (mount.full, mount.full_told, mount.refused_told) = (false, false, false);
+                mount.forget_faults();
                 if self.disks[usize::from(mount.disk)].mode == DiskMode::Cow {
                     mount.private.clear(edge.memory, &mut self.nodes);
                 }
@@ -485,6 +528,9 @@ impl Disks {
         }
         if command.error.is_some() || command.request.operation != DiskOperation::Read {
             command.release(edge.memory);
+        }
+        if let Some(error) = command.error {
+            self.mounts[usize::from(command.mount)].failed(error);
         }
         let vm = command.vm;
         self.queues[usize::from(vm)]

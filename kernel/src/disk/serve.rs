@@ -7,7 +7,7 @@ use super::place::Place;
 use super::pool::NONE;
 use super::private::{copy_sectors, PrivateNodes};
 use super::transfer::{PagePiece, Purpose, Transfers};
-use super::virtual_disk::{Mount, VirtualDisk};
+use super::virtual_disk::{Fault, Mount, VirtualDisk};
 use super::{Disks, Edge, BLOCK};
 use crate::machine::NoMemory;
 use crate::vm::defect::{seeded, Defect};
@@ -122,11 +122,12 @@ impl Disks {
 impl Step<'_, '_> {
     fn go_on(&mut self, command: &mut Command) -> bool {
         loop {
-            if command.error.is_some() {
+            if command.error.is_some() && command.phase != Phase::Checksums {
                 return command.transfers == 0;
             }
             let operation = command.request.operation;
             match command.phase {
+                Phase::Checksums => return false,
                 Phase::Blocks => {
                     match (operation, self.disk.mode) {
                         (DiskOperation::Flush, _) => {}
@@ -378,7 +379,7 @@ impl Step<'_, '_> {
             let (mask, place) = self.mount.private.of_block(self.nodes, block);
             if !fits || (mask == 0 && self.mount.private.blocks() >= self.disk.private_max) {
                 memory.release(page);
-                self.mount.full = true;
+                self.mount.note(Fault::Quota);
                 command.error = Some(DiskError::NoSpace);
                 return;
             }

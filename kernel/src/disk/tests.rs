@@ -113,6 +113,7 @@ impl World {
             let guest = (vm, (GUEST_PAGES * PAGE) as u64, &mut guests[vm] as _);
             disks.command(edge, guest, disk, &bytes)
         })
+        .map(|passed| passed == Passed::Ended)
     }
 
     fn completed(&mut self, budget: usize) {
@@ -485,6 +486,52 @@ fn a_device_that_does_not_answer_is_given_up() {
     pass(&mut world, DiskOperation::Flush, 0, 3).unwrap();
     world.completed(usize::MAX);
     assert_eq!(world.take(0).unwrap(), [(3, failed)]);
+    world.finish();
+}
+
+#[test]
+fn people_are_told_once_of_each_fault() {
+    let mut world = World::new(2, 200, 1, 1);
+    let page = [Segment {
+        address: 0,
+        bytes: PAGE_SIZE,
+    }];
+    for _ in 0..2 {
+        world.open(0, 2).unwrap();
+        let refused = world.open(1, 2).unwrap_err();
+        assert_eq!(refused, CallError::InUse);
+        world.disks.refused(1, 2, refused);
+        world.disks.refused(1, 2, refused);
+        assert_eq!(world.disks.tell(1), Some(("disk", Fault::InUse, 0)));
+        for number in [0, 3] {
+            world.open(0, number).unwrap();
+        }
+        for (disk, operation, sector) in [
+            (0, DiskOperation::Read, 1 << 40),
+            (0, DiskOperation::Write, 0),
+            (0, DiskOperation::Write, 32),
+            (0, DiskOperation::Write, 64),
+            (3, DiskOperation::Write, 0),
+        ] {
+            let _ = world.command(0, disk, (operation, sector, 1), &page);
+        }
+        world.disks.refused(0, 0, CallError::BadAddress);
+        world.disks.refused(0, 99, CallError::BadAddress);
+        let told = core::iter::from_fn(|| world.disks.tell(0));
+        let told: Vec<Fault> = told.map(|(_, fault, _)| fault).collect();
+        let expected = [
+            Fault::Command,
+            Fault::OutOfRange,
+            Fault::Quota,
+            Fault::ReadOnly,
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(world.disks.tell(1), None);
+        // One that starts anew begins anew.
+        for vm in 0..2 {
+            world.with(|disks, edge, _| disks.vm_ended(edge, vm));
+        }
+    }
     world.finish();
 }
 

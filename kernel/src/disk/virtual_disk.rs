@@ -3,7 +3,7 @@
 use super::log::Log;
 use super::private::Private;
 use super::BLOCK;
-use disco_abi::DiskMode;
+use disco_abi::{DiskError, DiskMode};
 
 /// A disk of the machine description.
 pub struct VirtualDisk {
@@ -47,19 +47,84 @@ pub struct Mount {
     pub fault: bool,
     /// It has opened it.
     pub open: bool,
-    /// A write was refused since the private sectors have reached their quota.
-    pub full: bool,
-    /// That was told; that the disk was refused was told.
-    pub full_told: bool,
-    /// See `full_told`.
-    pub refused_told: bool,
+    /// What was refused or has failed since the virtual machine started, a bit for each [`Fault`]; and
+    /// what of it people were told.
+    faults: u8,
+    /// See `faults`.
+    told: u8,
     /// What it has written for itself.
     pub private: Private,
     /// Where that is kept, of a `cow-persistent` disk.
     pub log: Option<Log>,
 }
 
+/// Why a virtual machine was refused a disk, or a command of it failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// Another one has the disk.
+    InUse,
+    /// A structure that is no command, or memory that is not there.
+    Command,
+    /// Sectors behind the disk's end.
+    OutOfRange,
+    /// A write to a disk that cannot be written to.
+    ReadOnly,
+    /// The private sectors have reached their quota.
+    Quota,
+    /// The machine has no memory for it.
+    NoMemory,
+    /// The real disk has failed, or the log.
+    Device,
+}
+
+impl Fault {
+    const ALL: [Self; 7] = [
+        Self::InUse,
+        Self::Command,
+        Self::OutOfRange,
+        Self::ReadOnly,
+        Self::Quota,
+        Self::NoMemory,
+        Self::Device,
+    ];
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
 impl Mount {
+    /// A command of the virtual machine has failed.
+    pub fn failed(&mut self, error: DiskError) {
+        self.note(match error {
+            DiskError::OutOfRange => Fault::OutOfRange,
+            DiskError::ReadOnly => Fault::ReadOnly,
+            DiskError::NoSpace if self.faults & Fault::Quota.bit() != 0 => Fault::Quota,
+            DiskError::NoSpace => Fault::NoMemory,
+            DiskError::Device => Fault::Device,
+        });
+    }
+
+    /// Keeps in mind what people are to be told.
+    pub fn note(&mut self, fault: Fault) {
+        self.faults |= fault.bit();
+    }
+
+    /// What is to be told now: each once.
+    pub fn tell(&mut self) -> Option<Fault> {
+        let new = self.faults & !self.told;
+        let fault = Fault::ALL
+            .into_iter()
+            .find(|fault| new & fault.bit() != 0)?;
+        self.told |= fault.bit();
+        Some(fault)
+    }
+
+    /// The virtual machine starts anew.
+    pub fn forget_faults(&mut self) {
+        (self.faults, self.told) = (0, 0);
+    }
+
     /// Not opened, nothing written.
     pub const fn new(vm: u16, disk: u16) -> Self {
         Self {
@@ -67,9 +132,8 @@ impl Mount {
             disk,
             fault: false,
             open: false,
-            full: false,
-            full_told: false,
-            refused_told: false,
+            faults: 0,
+            told: 0,
             private: Private::NONE,
             log: None,
         }

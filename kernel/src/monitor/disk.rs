@@ -15,8 +15,8 @@ use crate::console::disk_report::DiskRow;
 use crate::console::report::Row;
 use crate::disk::pool::Supply;
 use crate::disk::request::REQUEST_BYTES_MAX;
-use crate::disk::virtual_disk::{Mount, VirtualDisk};
-use crate::disk::{Disks, Edge, Queue, Refused, BLOCK};
+use crate::disk::virtual_disk::{Fault, Mount, VirtualDisk};
+use crate::disk::{Disks, Edge, Passed, Queue, Refused, BLOCK};
 use crate::events::Event;
 use crate::machine::{NodeId, RunSize};
 use core::sync::atomic::Ordering;
@@ -231,24 +231,57 @@ impl Cpu {
         number: u64,
     ) -> Result<Done, CallError> {
         let slot = resident.vm.slot;
-        let mut disks = self.monitor.disks.lock();
-        let opened = disks.open(slot.id.0.into(), number);
-        let refused = match opened {
-            Err(CallError::InUse) => disks.tell_refused(slot.id.0.into(), number),
-            _ => None,
-        };
-        drop(disks);
-        if let Some((disk, owner)) = refused {
-            let owner = self.monitor.slots.get(owner).map_or("", |slot| slot.name);
-            let now = self.now();
-            let event = Event::DiskRefused { disk, owner };
-            self.monitor.event(event, now, Some(slot));
-            self.monitor.console.lock().notice(format_args!(
-                "{}: disk {disk} is exclusive, and {owner} has it until it ends",
-                slot.name
-            ));
+        let opened = self.monitor.disks.lock().open(slot.id.0.into(), number);
+        match opened {
+            Ok(()) => Ok(Done::Value(0)),
+            Err(error) => self.disk_refused(slot, number, error),
         }
-        opened.map(|()| Done::Value(0))
+    }
+
+    /// A call for a virtual machine's disk is refused.
+    fn disk_refused(
+        &mut self,
+        slot: &VmSlot,
+        number: u64,
+        error: CallError,
+    ) -> Result<Done, CallError> {
+        let id = slot.id.0.into();
+        let mut disks = self.monitor.disks.lock();
+        disks.refused(id, number, error);
+        let fault = disks.tell(id);
+        drop(disks);
+        self.tell_fault(slot, fault);
+        Err(error)
+    }
+
+    /// Tells people what of a virtual machine's disk has failed.
+    fn tell_fault(&mut self, slot: &VmSlot, fault: Option<(&'static str, Fault, usize)>) {
+        let Some((disk, fault, owner)) = fault else {
+            return;
+        };
+        let owner = self.monitor.slots.get(owner);
+        let owner = owner.filter(|_| fault == Fault::InUse);
+        let owner = owner.map_or("", |slot| slot.name);
+        let reason = match fault {
+            Fault::InUse => "it is exclusive, and until its end it belongs to ",
+            Fault::Quota => "private sectors have reached their quota; further ones fail",
+            Fault::Command => "a command that is none",
+            Fault::OutOfRange => "sectors behind its end",
+            Fault::ReadOnly => "a write to a read-only disk",
+            Fault::NoMemory => "no memory for a command",
+            Fault::Device => "the real disk failed",
+        };
+        let event = match fault {
+            Fault::InUse => Event::DiskRefused { disk, owner },
+            Fault::Quota => Event::DiskFull { disk },
+            _ => Event::DiskError { disk, reason },
+        };
+        let now = self.now();
+        self.monitor.event(event, now, Some(slot));
+        self.monitor
+            .console
+            .lock()
+            .notice(format_args!("{}: disk {disk}: {reason}{owner}", slot.name));
     }
 
     /// The call `DiskCommand`.
@@ -258,34 +291,37 @@ impl Cpu {
         [number, address, bytes]: [u64; 3],
     ) -> Result<Done, CallError> {
         let vm = resident.vm;
-        if bytes > REQUEST_BYTES_MAX as u64 {
-            return Err(CallError::BadArgument);
-        }
-        let range = GuestRange::check(&vm.pmap, address, bytes, REQUEST_BYTES_MAX)?;
+        let range = if bytes > REQUEST_BYTES_MAX as u64 {
+            Err(CallError::BadArgument)
+        } else {
+            GuestRange::check(&vm.pmap, address, bytes, REQUEST_BYTES_MAX)
+        };
+        let range = match range {
+            Ok(range) => range,
+            Err(error) => return self.disk_refused(vm.slot, number, error),
+        };
         let mut request = [0; REQUEST_BYTES_MAX];
         // Once: what a sibling does to it afterwards concerns nobody.
         range.read(self.guest_memory(resident), &mut request)?;
         let request = &request[..bytes as usize];
         let (id, memory) = (vm.slot.id.0.into(), vm.pmap.pages() * PAGE_SIZE);
-        let mut full = None;
+        let mut fault = None;
         let node = self.shared.node;
         let done = self.monitor.with_disks(node, |disks, edge| {
             let mut guest = self.guest_memory(resident);
             let done = disks.command(edge, (id, memory, &mut guest), number, request);
-            full = disks.tell_full(id, number);
+            if let Err(Refused::Call(error)) = done {
+                disks.refused(id, number, error);
+            }
+            fault = disks.tell(id);
             done
         });
-        if let Some(disk) = full {
-            let now = self.now();
-            self.monitor
-                .event(Event::DiskFull { disk }, now, Some(vm.slot));
-            self.monitor.console.lock().notice(format_args!(
-                "{}: its private sectors of disk {disk} have reached their quota; further ones fail",
-                vm.slot.name
-            ));
+        self.tell_fault(vm.slot, fault);
+        if let Some(Ok(Passed::Unchecked(index))) = done {
+            self.check_command(index);
         }
         match done.ok_or(CallError::NoDevice)? {
-            Ok(ended) => Ok(Done::Value(ended.into())),
+            Ok(passed) => Ok(Done::Value((passed == Passed::Ended).into())),
             Err(Refused::Call(error)) => Err(error),
             Err(Refused::NoMemory) => {
                 // With promises others' memory never becomes free for it.
@@ -294,6 +330,17 @@ impl Cpu {
                 }
                 Err(CallError::BadAddress)
             }
+        }
+    }
+
+    /// Works out the checksums of a command, which are what takes longest in writing to a log.
+    #[inline(never)]
+    fn check_command(&self, index: u32) {
+        let (monitor, node) = (self.monitor, self.shared.node);
+        let lacks = monitor.with_disks(node, |disks, _| disks.lacks(index));
+        if let Some(mut checksums) = lacks {
+            checksums.work_out(&self.shared_pages());
+            let _ = monitor.with_disks(node, |disks, edge| disks.checked(edge, &checksums));
         }
     }
 
@@ -320,10 +367,13 @@ impl Cpu {
                 let words = [done.tag, done.status].map(u64::to_be_bytes);
                 answer[number * DONE_BYTES..][..DONE_BYTES].copy_from_slice(words.as_flattened());
             })?;
-            Ok((count, disks.has_ended(id)))
+            Ok((count, disks.has_ended(id), disks.tell(id)))
         });
         let (count, more) = match taken {
-            Some(Ok(taken)) => taken,
+            Some(Ok((count, more, fault))) => {
+                self.tell_fault(vm.slot, fault);
+                (count, more)
+            }
             Some(Err(crate::machine::NoMemory)) => return Err(CallError::BadAddress),
             None => return Err(CallError::NoDevice),
         };

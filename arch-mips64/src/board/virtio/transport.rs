@@ -172,6 +172,7 @@ impl Transport {
     ///
     /// # Errors
     /// It is not as version 1 has it, or lacks features. It is off then.
+    #[cfg_attr(target_os = "none", link_section = ".init.text")]
     pub fn new(
         function: Function,
         free: &mut FreeMemory,
@@ -267,6 +268,7 @@ impl Transport {
     }
 
     /// Two neighbouring ones, read together.
+    #[cfg_attr(target_os = "none", link_section = ".init.text")]
     pub fn config64(&self, offset: u64) -> u64 {
         let read = || {
             let generation = self.common.read8(GENERATION);

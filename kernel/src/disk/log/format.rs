@@ -184,6 +184,7 @@ impl Head {
     }
 
     /// What a sector says, if it is a head.
+    #[cfg_attr(target_os = "none", link_section = ".init.text")]
     pub fn decode(sector: &Sector) -> Option<Self> {
         let words: [u64; HEAD_WORDS + RECORD_BLOCKS * 3 / 2] = opened(sector)?;
         let (front, rest) = words.split_at(HEAD_WORDS);

@@ -27,6 +27,7 @@ pub enum LogError {
 }
 
 impl core::fmt::Display for LogError {
+    #[cfg_attr(target_os = "none", link_section = ".init.text")]
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Size => f.write_str("the log's partition is too small"),
@@ -56,6 +57,7 @@ struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
+    #[cfg_attr(target_os = "none", link_section = ".init.text")]
     fn transfer(
         &mut self,
         transfer: Transfer,
@@ -77,6 +79,7 @@ impl Waiting<'_> {
     }
 
     /// A block into a page.
+    #[cfg_attr(target_os = "none", link_section = ".init.text")]
     fn read(&mut self, block: u64, page: &PageRef) -> Result<(), LogError> {
         let piece = Piece {
             address: page.page().address(),
@@ -85,6 +88,7 @@ impl Waiting<'_> {
         self.transfer(Transfer::Read, block * BLOCK, &[piece])
     }
 
+    #[cfg_attr(target_os = "none", link_section = ".init.text")]
     fn write(&mut self, sector: u64, page: &PageRef, bytes: &Sector) -> Result<(), LogError> {
         self.memory.write(page, 0, bytes);
         let piece = Piece {
@@ -102,6 +106,7 @@ impl Waiting<'_> {
     }
 
     /// The superblock that counts; of a new log one that was never written.
+    #[cfg_attr(target_os = "none", link_section = ".init.text")]
     fn superblock(
         &mut self,
         page: &PageRef,

@@ -9,7 +9,7 @@ use crate::disk::{self, DiskFile, Keep, Layout};
 use crate::flash::Flash;
 use crate::paths;
 use crate::process::last_lines;
-use crate::run::drive::Drive;
+use crate::run::drive::{DiskFault, Drive};
 use crate::run::magic::{self, Magic};
 use crate::run::qemu::Board;
 use crate::run::session::Session;
@@ -70,6 +70,7 @@ fn run_machine(test: &Test, monitor: Option<&Image>) -> Result<()> {
     if let Some(disk) = &disk {
         damage_file(disk.path(), &test.damage_disk).context("damage_disk")?;
     }
+    let disk_path = disk.as_ref().map(|disk| disk.path().to_path_buf());
     let mut board = Board::of_image(&flash, file(test, "events.log"), test.qemu.clone())?;
     let targets = test.forward.iter();
     let forwards = targets.map(|target| http::forward(target));
@@ -81,14 +82,26 @@ fn run_machine(test: &Test, monitor: Option<&Image>) -> Result<()> {
     if let Some(magic) = &magic {
         board.model(magic)?;
     }
-    board.disk = disk
-        .as_ref()
-        .map(|disk| Drive::File(disk.path().to_path_buf()));
+    board.disk = match (disk_path.clone(), test.disk_errors.is_empty()) {
+        (Some(path), true) => Some(Drive::File(path)),
+        (Some(path), false) => {
+            let faults = file(test, "blkdebug");
+            DiskFault::write(&test.disk_errors, &faults)?;
+            Some(Drive::Faulty(path, faults))
+        }
+        (None, _) => None,
+    };
     let seconds = test.timeout + GRACE;
     let logs = paths::target().join("test").join(&test.name);
-    let mut session = Session::start(&board.command(), &board.events, seconds, &logs)?;
+    let start = |damage: &[i64]| {
+        if let Some(path) = &disk_path {
+            damage_file(path, damage).context("damage_disk")?;
+        }
+        Session::start(&board.command(), &board.events, seconds, &logs)
+    };
+    let mut session = start(&[])?;
     let deadline = Instant::now() + Duration::from_secs(test.timeout);
-    let mut player = Player::new(&mut session, deadline, &forwards);
+    let mut player = Player::new(&mut session, deadline, &forwards, &start);
     player.play(&test.steps)?;
     player.verdicts(&test.verdicts())?;
     player.check_events()?;

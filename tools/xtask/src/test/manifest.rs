@@ -2,6 +2,7 @@
 
 use crate::description::Machine;
 use crate::paths;
+use crate::run::drive::DiskFault;
 use anyhow::{ensure, Context, Result};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,6 +73,9 @@ pub struct Test {
     /// Bytes of the real disk that are inverted before the start; negative ones count from its end.
     #[serde(default)]
     pub damage_disk: Vec<i64>,
+    /// Requests of the real disk that fail.
+    #[serde(default)]
+    pub disk_errors: Vec<DiskFault>,
     /// Seconds that the whole test may take.
     #[serde(default = "default_timeout")]
     pub timeout: u64,
@@ -115,6 +119,14 @@ pub enum Step {
     Off {
         /// QEMU's exit status.
         off: i32,
+    },
+    /// Waits until the machine is off by itself, and starts it again with the disk as it is then.
+    Restart {
+        /// QEMU's exit status.
+        restart: i32,
+        /// Bytes of the real disk that are inverted before the start; negative ones count from its end.
+        #[serde(default)]
+        damage_disk: Vec<i64>,
     },
     /// Asks a server in a virtual machine, through a port of the test's `forward`, until it answers as it
     /// should.
@@ -313,6 +325,7 @@ mod tests {
                 { event = "boot", keep = "c" }, { elapsed = ["c", "d"], seconds = [1, 2] },
                 { clock = "e", within = 60 }, { each = ["a"], steps = [{ send = "{vm}" }] }, { get = "a:80", path = "/", answer = "x" },
                 { elapsed = ["c", "d"], least = ["f", "g"], most = ["h", "i"], percent = 1 },
+                { restart = 0, damage_disk = [-1] },
             ]
         "#;
         let tests = parse(text).unwrap();
@@ -323,6 +336,7 @@ mod tests {
         assert!(matches!(tests[0].steps[10], Step::Each { .. }));
         assert!(matches!(tests[0].steps[11], Step::Get { .. }));
         assert!(matches!(tests[0].steps[12], Step::Agrees { .. }));
+        assert!(matches!(tests[0].steps[13], Step::Restart { .. }));
     }
 
     #[test]

@@ -19,6 +19,8 @@ const POLL: Duration = Duration::from_millis(20);
 pub struct Player<'a> {
     session: &'a mut Session,
     deadline: Instant,
+    /// Starts the machine again, with bytes of its disk inverted.
+    again: &'a dyn Fn(&[i64]) -> Result<Session>,
     /// Ports that lead to virtual machines.
     forwards: &'a [Forward],
     /// The name that steps are played for just now.
@@ -32,10 +34,17 @@ pub struct Player<'a> {
 }
 
 impl<'a> Player<'a> {
-    /// Starts at the beginning of the console and of the events.
-    pub fn new(session: &'a mut Session, deadline: Instant, forwards: &'a [Forward]) -> Self {
+    /// Starts at the beginning of the console and of the events. `again` starts the machine again, with
+    /// these bytes of its disk inverted.
+    pub fn new(
+        session: &'a mut Session,
+        deadline: Instant,
+        forwards: &'a [Forward],
+        again: &'a dyn Fn(&[i64]) -> Result<Session>,
+    ) -> Self {
         Self {
             session,
+            again,
             deadline,
             forwards,
             name: None,
@@ -61,6 +70,10 @@ impl<'a> Player<'a> {
             }
             Step::Event { .. } => self.event(step),
             Step::Off { off } => self.switched_off(*off),
+            Step::Restart {
+                restart,
+                damage_disk,
+            } => self.restart(*restart, damage_disk),
             Step::Get { get, path, answer } => self.get(get, path, answer),
             Step::Pause { pause } => {
                 thread::sleep(Duration::from_millis(*pause));
@@ -208,6 +221,16 @@ impl<'a> Player<'a> {
             code == Some(status),
             "expected QEMU's exit status {status}, and it is {code:?}"
         );
+        Ok(())
+    }
+
+    /// From here on all steps are about the machine's next run.
+    fn restart(&mut self, status: i32, damage: &[i64]) -> Result<()> {
+        self.switched_off(status)?;
+        *self.session = (self.again)(damage)?;
+        self.off = false;
+        self.matched = 0;
+        self.met.clear();
         Ok(())
     }
 
