@@ -486,6 +486,7 @@ impl Vcpu<'_> {
         self.l2
             .remove_where(|tag, _| linear_offset(tag).is_none(), |_| ());
         hardware.tlb_flush();
+        self.global_user = false;
     }
 }
 

@@ -117,7 +117,8 @@ pub struct Vcpu<'a> {
     pub lines: u32,
     /// Its number in the virtual machine, from 0.
     pub number: u32,
-    /// The guest has mapped user addresses for every ASID: the real TLB may hold two entries for one.
+    /// Since all was flushed, user addresses were mapped for every ASID: the real TLB may hold two
+    /// entries for one.
     pub global_user: bool,
     /// Set while the guest is in supervisor mode: what the vectors know of the linear windows,
     /// which that mode has not.
