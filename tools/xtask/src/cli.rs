@@ -315,7 +315,7 @@ pub struct PowerCutArgs {
     /// The seed of what is lost and when; a new one each time without it.
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
-    /// Run a monitor that ignores flushes, and catch it.
+    /// Run monitors that ignore flushes, of the guest and inside the log, and catch each.
     #[arg(long, conflicts_with = "rounds")]
     pub self_test: bool,
 }

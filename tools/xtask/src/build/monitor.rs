@@ -56,6 +56,7 @@ fn build_in(folder: &str, arguments: &[&str], toolchain: &Toolchain) -> Result<P
 }
 
 /// The monitor's ELF file as the flash needs it.
+#[derive(Clone)]
 pub struct Image {
     /// The reset code.
     pub reset: Vec<u8>,

@@ -1,5 +1,6 @@
 //! `cargo xtask soak`: checks that take long.
 
+mod contents;
 mod nbd;
 mod power_cut;
 mod properties;

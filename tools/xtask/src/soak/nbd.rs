@@ -191,6 +191,11 @@ fn request(stream: &mut UnixStream, disk: &SharedDisk) -> Result<bool> {
         stream.read_exact(&mut data)?;
     }
     let mut disk = lock(disk);
+    if !disk.has_power() {
+        drop(disk);
+        std::io::copy(stream, &mut std::io::sink())?;
+        return Ok(false);
+    }
     let in_range = disk.check(offset, u64::from(length)).is_ok();
     let result = match kind {
         DISCONNECT => return Ok(false),
@@ -352,6 +357,26 @@ mod tests {
         assert_eq!(client.request(0, 99, 0, 0, &[]), EINVAL);
         assert_eq!(client.request(0, READ, 0, 512, &[]), 0);
         assert_eq!(client.take::<512>(), [0; 512]);
+    }
+
+    #[test]
+    fn without_power_nobody_answers() {
+        let mut client = Client::ready();
+        lock(&client.disk).cut_behind(vec![0], 0);
+        assert_eq!(client.request(0, WRITE, 0, 512, &[7; 512]), 0);
+        assert!(lock(&client.disk).is_off());
+        client.send(&[
+            &REQUEST_MAGIC.to_be_bytes(),
+            &[0, 0, 0, 3],
+            &[0; 16],
+            &[0; 4],
+        ]);
+        client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut rest = Vec::new();
+        client.stream.read_to_end(&mut rest).unwrap();
+        assert!(rest.is_empty());
+        assert!(client.server.join().unwrap().is_ok());
+        assert_eq!(lock(&client.disk).cut().unwrap().unflushed, 1);
     }
 
     #[test]

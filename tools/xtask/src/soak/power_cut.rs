@@ -3,11 +3,13 @@
 //!
 //! The real disk is a server of ours with a volatile write cache. A cut kills QEMU; then of everything
 //! that was not flushed some sectors are kept, in no order. The next start has to find every record
-//! whose fsync had returned, on an `exclusive` and on a `cow-persistent` disk.
+//! whose fsync had returned, on an `exclusive` and on a `cow-persistent` disk. Some cuts come when the log
+//! has just moved to its other half, where the most depends on its flushes.
 
+use super::contents::contents;
 use super::nbd::{Server, SharedDisk};
 use super::records::Said;
-use super::volatile::{Cut, VolatileDisk};
+use super::volatile::{Cut, VolatileDisk, SECTOR};
 use crate::build::images::BuiltImage;
 use crate::build::linux;
 use crate::build::monitor::Image;
@@ -23,6 +25,7 @@ use crate::run::session::Session;
 use crate::setup::{in_path, Installer, Need};
 use anyhow::{bail, ensure, Context, Result};
 use disco_fuzz::random::Random;
+use disco_kernel::disk::BLOCK;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -31,8 +34,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The disk whose file system the host checks: its partition holds what the guest sees.
+/// The disk whose partition holds what the guest sees.
 const EXCLUSIVE: &str = "exclusive";
+/// The disk whose log holds what the guest has written.
+const PERSISTENT: &str = "persistent";
 /// The host's checker of file systems.
 const CHECKER: &str = "e2fsck";
 /// The virtual machine.
@@ -42,20 +47,57 @@ const COMMAND: &str =
     "mkdir -p /tmp/e /tmp/p; mount -t ext4 /dev/vda /tmp/e && mount -t ext4 /dev/vdb /tmp/p && \
                        exec /tmp/e/records /tmp/e/exclusive /tmp/p/persistent\r";
 /// Seconds that a start may take, until records are written.
-const START_MAX: u64 = 120;
+const START_MAX: u64 = 300;
 /// The longest that records are written before a cut, in milliseconds.
 const WRITING_MAX: u64 = 2500;
+/// The longest that is waited for the log to move, in milliseconds.
+const MOVE_MAX: u64 = 20_000;
+/// So many requests after the log has moved the power is cut. The next one is the flush that makes the
+/// move last.
+const BEHIND: &[u64] = &[0, 0, 1, 3, 10];
+/// A cut in so many rounds comes when the log has moved.
+const MOVE_EVERY: u64 = 3;
 /// Rounds in which a monitor that ignores flushes has to be caught.
 const SELF_TEST_ROUNDS: u64 = 20;
-/// `kernel/src/vm/defect.rs`: flushes end at once, and flush nothing.
-const IGNORE_FLUSH: u64 = 19;
+
+/// A monitor that ignores some flushes.
+struct Seeded {
+    /// Its number in `kernel/src/vm/defect.rs`.
+    number: u64,
+    what: &'static str,
+    /// A cut in so many rounds comes when the log has moved, ...
+    move_every: u64,
+    /// ... one of so many requests later.
+    behind: &'static [u64],
+}
+
+const SEEDED: [Seeded; 2] = [
+    Seeded {
+        number: 19,
+        what: "ends the guest's flushes at once",
+        move_every: MOVE_EVERY,
+        behind: BEHIND,
+    },
+    Seeded {
+        number: 20,
+        what: "does not flush what the log has moved",
+        move_every: 1,
+        behind: &[0],
+    },
+];
 
 /// What the rounds need.
 struct Soak {
     board: Board,
     disk: SharedDisk,
+    /// The partitions of both disks, and the log.
     exclusive: Partition,
+    persistent: Partition,
+    log: Partition,
     random: Random,
+    /// A cut in so many rounds comes when the log has moved.
+    move_every: u64,
+    behind: &'static [u64],
     /// What was said to be durable.
     said: Said,
     _file: DiskFile,
@@ -67,45 +109,53 @@ pub fn run(args: &PowerCutArgs, installer: &Installer) -> Result<ExitCode> {
     needs.extend(Need::MONITOR);
     needs.extend(Need::LINUX);
     let toolchain = installer.provide(&needs)?;
-    let monitor = if args.self_test {
-        let mut monitor = Image::build_with_defects(&toolchain)?;
-        monitor.seed(IGNORE_FLUSH)?;
-        monitor
-    } else {
-        Image::build(&toolchain)?
-    };
     linux::build_guest()?;
     BuiltImage::Records.build()?;
     let clock = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let seed = args.seed.unwrap_or(u64::from(clock.subsec_nanos()));
     println!("seed {seed} (the moment of a cut also depends on this computer's speed)");
-    let mut soak = Soak::new(&monitor, seed)?;
-    let rounds = if args.self_test {
-        SELF_TEST_ROUNDS
-    } else {
-        args.rounds
-    };
-    let loss = soak.rounds(rounds)?;
-    Ok(match (loss, args.self_test) {
-        (Some(loss), true) => {
-            println!("a monitor that ignores flushes was caught: {loss}");
-            ExitCode::SUCCESS
-        }
-        (None, true) => {
-            println!("MISSED: a monitor that ignores flushes passed {rounds} rounds");
-            ExitCode::FAILURE
-        }
-        (Some(loss), false) => {
+    if args.self_test {
+        return self_test(&Image::build_with_defects(&toolchain)?, seed);
+    }
+    let mut soak = Soak::new(&Image::build(&toolchain)?, seed, MOVE_EVERY, BEHIND)?;
+    Ok(match soak.rounds(args.rounds)? {
+        Some(loss) => {
             println!("LOST after a power cut: {loss}");
             let logs = paths::shown(&folder());
             println!("  consoles and the disk are in {logs}; again: cargo xtask soak power-cut --seed {seed}");
             ExitCode::FAILURE
         }
-        (None, false) => {
+        None => {
             let records: u64 = soak.said.durable.values().sum();
+            let rounds = args.rounds;
             println!("{rounds} power cuts, {records} durable records, none lost");
             ExitCode::SUCCESS
         }
+    })
+}
+
+/// Runs monitors that ignore flushes, each of which has to lose something.
+fn self_test(monitor: &Image, seed: u64) -> Result<ExitCode> {
+    let mut missed = 0;
+    for seeded in SEEDED {
+        let mut monitor = monitor.clone();
+        monitor.seed(seeded.number)?;
+        let mut soak = Soak::new(&monitor, seed, seeded.move_every, seeded.behind)?;
+        let what = seeded.what;
+        match soak.rounds(SELF_TEST_ROUNDS)? {
+            Some(loss) => println!("a monitor that {what} was caught: {loss}"),
+            None => {
+                println!("MISSED: a monitor that {what} passed {SELF_TEST_ROUNDS} rounds");
+                missed += 1;
+            }
+        }
+    }
+    let count = SEEDED.len();
+    println!("{} of {count} defects found", count - missed);
+    Ok(if missed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     })
 }
 
@@ -113,13 +163,14 @@ fn folder() -> PathBuf {
     paths::target().join("soak")
 }
 
-/// The machine: a disk of each kind that keeps what is written.
+/// The machine: a disk of each kind that keeps what is written. The log is so small that it moves about once
+/// a second.
 fn machine() -> Result<Machine> {
     let text = format!(
         "[hardware]\ncpus = 2\nnodes = 2\nmemory = \"192M\"\nconsole = \"{VM}\"\n\
          [[disk]]\nname = \"{EXCLUSIVE}\"\nimage = \"records\"\nmode = \"exclusive\"\n\
-         [[disk]]\nname = \"persistent\"\nimage = \"records\"\nmode = \"cow-persistent\"\nlog = \"32M\"\n\
-         [[vm]]\nname = \"{VM}\"\nguest = \"linux\"\nmemory = \"64M\"\ndisks = [\"{EXCLUSIVE}\", \"persistent\"]\n\
+         [[disk]]\nname = \"{PERSISTENT}\"\nimage = \"records\"\nmode = \"cow-persistent\"\nlog = \"24M\"\n\
+         [[vm]]\nname = \"{VM}\"\nguest = \"linux\"\nmemory = \"64M\"\ndisks = [\"{EXCLUSIVE}\", \"{PERSISTENT}\"]\n\
          initrd = \"{}\"\n",
         linux::initramfs_path().display()
     );
@@ -131,7 +182,7 @@ fn machine() -> Result<Machine> {
 }
 
 impl Soak {
-    fn new(monitor: &Image, seed: u64) -> Result<Self> {
+    fn new(monitor: &Image, seed: u64, move_every: u64, behind: &'static [u64]) -> Result<Self> {
         let machine = machine()?;
         let flash = folder().join("power-cut.flash");
         let (description, payload) = machine.encode()?;
@@ -144,14 +195,19 @@ impl Soak {
         // Not in the target folder: a socket's path is short.
         let socket = std::env::temp_dir().join(format!("disco-{}.nbd", std::process::id()));
         board.disk = Some(Drive::Server(socket));
-        let exclusive = layout.partitions.into_iter();
+        let partition = |name: &str| {
+            let mut all = layout.partitions.iter();
+            let found = all.find(|partition| partition.name == name);
+            found.cloned().context("no such partition")
+        };
         Ok(Self {
             board,
             disk: Arc::new(Mutex::new(disk)),
-            exclusive: exclusive
-                .into_iter()
-                .find(|partition| partition.name == EXCLUSIVE)
-                .context("no such partition")?,
+            exclusive: partition(EXCLUSIVE)?,
+            persistent: partition(PERSISTENT)?,
+            log: partition(&format!("{PERSISTENT}: {VM}"))?,
+            move_every,
+            behind,
             random: Random::new(seed, 1),
             said: Said::default(),
             _file: file,
@@ -162,7 +218,9 @@ impl Soak {
     fn rounds(&mut self, rounds: u64) -> Result<Option<String>> {
         for round in 1..=rounds {
             let before = self.said.durable.clone();
-            if let Some(loss) = self.until_cut().with_context(|| format!("round {round}"))? {
+            let moved = round % self.move_every == 0;
+            let loss = self.until_cut(moved);
+            if let Some(loss) = loss.with_context(|| format!("round {round}"))? {
                 return Ok(Some(format!("round {round}: {loss}")));
             }
             let cut = self.disk().cut()?;
@@ -171,7 +229,7 @@ impl Soak {
                 return Ok(Some(format!("round {round}: {fault}")));
             }
         }
-        self.until_cut().context("after the last round")
+        self.until_cut(false).context("after the last round")
     }
 
     fn disk(&self) -> std::sync::MutexGuard<'_, VolatileDisk> {
@@ -190,8 +248,9 @@ impl Soak {
         );
     }
 
-    /// Starts the machine, looks at what it finds, lets it write, and kills it.
-    fn until_cut(&mut self) -> Result<Option<String>> {
+    /// Starts the machine, looks at what it finds, lets it write, and kills it: at any time, or when the
+    /// log has moved.
+    fn until_cut(&mut self, moved: bool) -> Result<Option<String>> {
         let Some(Drive::Server(socket)) = &self.board.disk else {
             bail!("the disk has no server");
         };
@@ -200,13 +259,19 @@ impl Soak {
         let mut session = Session::start(
             &self.board.command(),
             &self.board.events,
-            START_MAX + WRITING_MAX / 1000 + 1,
+            START_MAX + (WRITING_MAX + MOVE_MAX) / 1000 + 1,
             &logs,
         )?;
-        let said = write_until_cut(
-            &mut session,
-            Duration::from_millis(self.random.below(WRITING_MAX)),
-        );
+        // The log's superblocks are in its first two blocks.
+        let superblock = self.log.offset / SECTOR;
+        let moment = match moved {
+            true => Moment::Moved(
+                vec![superblock, superblock + BLOCK],
+                self.random.pick(self.behind),
+            ),
+            false => Moment::After(Duration::from_millis(self.random.below(WRITING_MAX))),
+        };
+        let said = write_until_cut(&mut session, &self.disk, moment);
         drop(session);
         server.end()?;
         let said = said.with_context(|| {
@@ -222,35 +287,62 @@ impl Soak {
         Ok(None)
     }
 
-    /// The file system of the exclusive disk, as the host's checker sees it after it has replayed the
+    /// The file systems of both disks, as the host's checker sees them after it has replayed the
     /// journal.
     fn check_on_host(&self) -> Result<Option<String>> {
-        let copy = folder().join("power-cut.ext4");
-        let mut bytes = vec![0; usize::try_from(self.exclusive.length)?];
-        self.disk().durable(self.exclusive.offset, &mut bytes)?;
-        fs::write(&copy, bytes)?;
-        // Replays the journal, and deletes files that had no name any more; then nothing may be wrong.
-        for arguments in [["-p"], ["-fn"]] {
-            let checker = in_path(CHECKER).context("e2fsck is missing")?;
-            let mut command = Command::new(checker);
-            command.args(arguments).arg(&copy);
-            let output = limited(&command, 60).output()?;
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let status = output.status.code().context("the check was killed")?;
-            let allowed = if arguments == ["-p"] { 1 } else { 0 };
-            if status > allowed {
-                return Ok(Some(format!(
-                    "{CHECKER} {} of the disk `{EXCLUSIVE}` ends with {status}:\n{text}",
-                    arguments[0]
-                )));
+        let exclusive = self.durable(&self.exclusive)?;
+        let persistent = contents(self.durable(&self.persistent)?, &self.durable(&self.log)?)?;
+        for (disk, bytes) in [(EXCLUSIVE, exclusive), (PERSISTENT, persistent)] {
+            if let Some(fault) = check_file_system(disk, &bytes)? {
+                return Ok(Some(fault));
             }
         }
         Ok(None)
     }
+
+    /// A partition as the cut has left it.
+    fn durable(&self, partition: &Partition) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(partition.length)?];
+        self.disk().durable(partition.offset, &mut bytes)?;
+        Ok(bytes)
+    }
 }
 
-/// What the guest says until the power is cut: so long after the first record on each disk.
-fn write_until_cut(session: &mut Session, writing: Duration) -> Result<Said> {
+/// What the host's checker finds wrong.
+fn check_file_system(disk: &str, bytes: &[u8]) -> Result<Option<String>> {
+    let copy = folder().join(format!("power-cut.{disk}.ext4"));
+    fs::write(&copy, bytes)?;
+    // Replays the journal, and deletes files that had no name any more; then nothing may be wrong.
+    for arguments in [["-p"], ["-fn"]] {
+        let checker = in_path(CHECKER).context("e2fsck is missing")?;
+        let mut command = Command::new(checker);
+        command.args(arguments).arg(&copy);
+        let output = limited(&command, 60).output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let status = output.status.code().context("the check was killed")?;
+        let allowed = if arguments == ["-p"] { 1 } else { 0 };
+        if status > allowed {
+            return Ok(Some(format!(
+                "{CHECKER} {} of the disk `{disk}` ends with {status}:\n{text}",
+                arguments[0]
+            )));
+        }
+    }
+    Ok(None)
+}
+
+/// When the power is cut.
+enum Moment {
+    /// So long after the first record on each disk.
+    After(Duration),
+    /// So many requests after a write to one of these sectors.
+    Moved(Vec<u64>, u64),
+}
+
+/// What the guest says until the power is cut.
+fn write_until_cut(session: &mut Session, disk: &SharedDisk, moment: Moment) -> Result<Said> {
+    let disk = || disk.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut moment = Some(moment);
     let deadline = Instant::now() + Duration::from_secs(START_MAX);
     let mut typed = false;
     let mut cut_at: Option<Instant> = None;
@@ -272,10 +364,17 @@ fn write_until_cut(session: &mut Session, writing: Duration) -> Result<Said> {
         }
         let said = Said::read(&session.console());
         let ready = said.durable.len() == 2 && said.found.len() == 2;
-        if ready && cut_at.is_none() {
+        if let Some(moment) = moment.take_if(|_| ready) {
+            let writing = match moment {
+                Moment::After(writing) => writing,
+                Moment::Moved(sectors, later) => {
+                    disk().cut_behind(sectors, later);
+                    Duration::from_millis(MOVE_MAX)
+                }
+            };
             cut_at = Some(Instant::now() + writing);
         }
-        let over = cut_at.is_some_and(|moment| Instant::now() >= moment);
+        let over = disk().is_off() || cut_at.is_some_and(|moment| Instant::now() >= moment);
         if over || !said.complaints.is_empty() {
             return Ok(said);
         }

@@ -22,6 +22,10 @@ pub struct VolatileDisk {
     unflushed: BTreeMap<u64, Vec<Sector>>,
     versions: usize,
     random: Random,
+    /// The power is cut at a request after a write to one of some sectors: so many later, once it has
+    /// been written.
+    watched: Option<(Vec<u64>, u64)>,
+    left: Option<u64>,
 }
 
 /// What a cut has done.
@@ -49,7 +53,30 @@ impl VolatileDisk {
             unflushed: BTreeMap::new(),
             versions: 0,
             random,
+            watched: None,
+            left: None,
         })
+    }
+
+    /// The power is to be cut `later` requests after a write to one of `sectors`.
+    pub fn cut_behind(&mut self, sectors: Vec<u64>, later: u64) {
+        self.watched = Some((sectors, later));
+        self.left = None;
+    }
+
+    /// A request comes; `false` if the power has been cut before it, and nobody answers any more.
+    pub fn has_power(&mut self) -> bool {
+        match &mut self.left {
+            Some(0) => return false,
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        true
+    }
+
+    /// Whether the moment of the cut has come.
+    pub fn is_off(&self) -> bool {
+        self.left == Some(0)
     }
 
     /// Bytes of the disk.
@@ -84,6 +111,13 @@ impl VolatileDisk {
 
     /// Writes; `durable` says that the power may be cut as soon as this returns. The range was checked.
     pub fn write(&mut self, offset: u64, bytes: &[u8], durable: bool) -> io::Result<()> {
+        let written = offset / SECTOR..(offset + bytes.len() as u64) / SECTOR;
+        if let Some((watched, later)) = &self.watched {
+            if watched.iter().any(|sector| written.contains(sector)) {
+                self.left = Some(*later);
+                self.watched = None;
+            }
+        }
         let sectors = bytes.chunks_exact(SECTOR as usize);
         for (sector, content) in (offset / SECTOR..).zip(sectors) {
             if durable {
@@ -159,6 +193,7 @@ impl VolatileDisk {
             self.file.write_all_at(&versions[chosen], sector * SECTOR)?;
         }
         self.versions = 0;
+        (self.watched, self.left) = (None, None);
         Ok(cut)
     }
 
@@ -244,6 +279,24 @@ mod tests {
         }
         assert!(disk.versions <= VERSIONS_MAX);
         assert!((0..sectors).all(|sector| read(&disk, sector) == sector as u8));
+    }
+
+    #[test]
+    fn the_power_goes_behind_a_write_that_is_watched() {
+        let mut disk = disk(1);
+        disk.cut_behind(vec![7, 9], 2);
+        let mut requests = |sector: u64| {
+            let power = disk.has_power();
+            write(&mut disk, sector, 1, true);
+            (power, disk.is_off())
+        };
+        assert_eq!(requests(8), (true, false));
+        assert_eq!(requests(9), (true, false));
+        assert_eq!(requests(7), (true, false));
+        assert_eq!(requests(1), (true, true));
+        assert_eq!(requests(1), (false, true));
+        disk.cut().unwrap();
+        assert!(disk.has_power());
     }
 
     #[test]
