@@ -253,9 +253,9 @@ impl Generator {
             85..=87 => vec![self.system_call()],
             88..=90 => self.linked(),
             91..=93 => vec![self.float()],
+            94 | 95 if self.windows.calls => vec![self.monitor_call()],
             94 => vec![self.wild_jump()],
-            95 => vec![self.monitor_call()],
-            96 => vec![self.elsewhere()],
+            95..=96 => vec![self.elsewhere()],
             97 => vec![self.hardware_register()],
             98 => vec![self.cache()],
             _ if self.random.one_in(3) => vec![self.timer()],
@@ -307,5 +307,33 @@ mod tests {
             }
         }
         assert!(words / 500 >= 50, "{words}");
+    }
+
+    #[test]
+    fn no_data_address_shows_code_that_is_not_the_same_in_both_places() {
+        let is_call = |unit: &Unit| unit.items.iter().any(|item| matches!(item, Item::Call(_)));
+        let shows_code =
+            |value: Value| matches!(value, Value::Lo { offset, .. } if offset == layout::CODE_PAGE);
+        let mut calls = 0;
+        let mut shown = 0;
+        for number in 0..500 {
+            let one = program(1, number, Sizes::All);
+            let [mut code, mut odd] = [0, 0];
+            for [_, lo0, lo1, _] in one.tlb {
+                code += usize::from(shows_code(lo0));
+                odd += usize::from(shows_code(lo1));
+            }
+            if one.units.iter().any(is_call) {
+                calls += 1;
+                assert_eq!(
+                    (code, odd),
+                    (crate::program::CODE_BASES.len(), 0),
+                    "{number}"
+                );
+            } else {
+                shown += odd;
+            }
+        }
+        assert!(calls > 50 && shown > 50, "{calls} {shown}");
     }
 }

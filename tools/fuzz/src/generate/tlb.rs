@@ -130,6 +130,9 @@ impl Entry {
 pub(crate) struct Windows {
     /// ASIDs: the program's own, and another.
     pub(crate) asid: [u64; 2],
+    /// Monitor calls come. They are not the same words of code in both places, so that no data
+    /// address shows code, in whatever order entries are written.
+    pub(crate) calls: bool,
     sizes: Sizes,
     entries: Vec<(u8, Option<Entry>)>,
 }
@@ -142,6 +145,7 @@ impl Windows {
         let other = own ^ (1 + random.below(0x3ff));
         let mut windows = Self {
             asid: [own, other],
+            calls: random.one_in(2),
             sizes,
             entries: Vec::new(),
         };
@@ -185,7 +189,7 @@ impl Windows {
                 flags: V | G | random.below(8) << 3,
             }
         } else {
-            Self::half(random, bytes, global)
+            self.half(random, bytes, global)
         };
         // With G in one half alone the entry is not global.
         let even = match even {
@@ -200,7 +204,7 @@ impl Windows {
             },
             _ => even,
         };
-        let odd = Self::half(random, bytes, global);
+        let odd = self.half(random, bytes, global);
         Entry {
             base,
             bytes,
@@ -258,7 +262,7 @@ impl Windows {
     }
 
     /// One page of a pair of small ones.
-    fn half(random: &mut Random, bytes: u64, global: bool) -> Value {
+    fn half(&self, random: &mut Random, bytes: u64, global: bool) -> Value {
         let g = if global { G } else { 0 };
         let flags = g | random.below(8) << 3;
         let rights = Self::rights(random);
@@ -266,7 +270,7 @@ impl Windows {
             0 if rights & RI != 0 => Value::Const(NOWHERE | flags | rights | XI),
             0 => Value::Const(NOWHERE | flags | rights & V),
             // Code is never writable: the emulator would have to notice.
-            1 | 2 => {
+            1 | 2 if !self.calls => {
                 let xi = if random.one_in(3) { XI } else { 0 };
                 Value::Lo {
                     offset: layout::CODE_PAGE,
