@@ -5,6 +5,7 @@ use super::{
     STATUS_USER,
 };
 use crate::isa::*;
+use crate::outcome::WAITING;
 use crate::program::{Unit, Value, CODE_BASES};
 
 /// Turns of a waiting loop before it gives up.
@@ -184,11 +185,11 @@ impl Generator {
         unit.set(8, COMPARE, end as i32 as i64 as u64);
         match kind {
             0 => {
-                unit.constant(25, PATIENCE).constant(8, iv);
+                unit.constant(WAITING, PATIENCE).constant(8, iv);
                 unit.move_to(8, CAUSE);
                 let first = unit.next_item();
-                unit.word(BNE.with(rs(25) | imm(-1)));
-                unit.word(DADDIU.rri(25, 25, -1));
+                unit.word(BNE.with(rs(WAITING) | imm(-1)));
+                unit.word(DADDIU.rri(WAITING, WAITING, -1));
                 let exit = unit.next_item();
                 unit.waits(first, exit);
             }
@@ -209,7 +210,7 @@ impl Generator {
         }
         // Count stands still again, first of all.
         unit.set(8, CAUSE, CAUSE_DC | iv);
-        unit.constant(25, 0).move_to(25, COUNT);
+        unit.constant(WAITING, 0).move_to(25, COUNT);
         unit.word(MFC0.cp0(10, 13, 0));
         unit.move_to(25, COMPARE);
         unit.word(MFC0.cp0(11, 13, 0));
