@@ -19,7 +19,7 @@ pub struct CpuStart {
 }
 
 global_asm!(
-    ".pushsection .text.cpu_enter, \"ax\"",
+    ".pushsection .text.disco_cpu_enter, \"ax\"",
     ".globl disco_cpu_enter",
     ".type disco_cpu_enter, @function",
     "disco_cpu_enter:",

@@ -95,6 +95,17 @@ pub unsafe fn copy_code(to: Range) -> u64 {
     distance
 }
 
+/// Where what is at `address` of node 0's copy is in the one `distance` away, as [`copy_code`] says.
+///
+/// # Panics
+/// If it exists once (`linker.ld`).
+#[link_section = ".init.text"]
+pub fn copied(address: u64, distance: u64) -> u64 {
+    let copy = addr_of!(__image_start) as u64..addr_of!(__shared_start) as u64;
+    assert!(copy.contains(&address), "{address:#x} exists once");
+    address.wrapping_add(distance)
+}
+
 fn relocations() -> &'static [Relocation] {
     let start = addr_of!(__relocations_start);
     let bytes = addr_of!(__relocations_end) as usize - start as usize;

@@ -48,7 +48,7 @@ pub fn run(handover: &Handover) -> ! {
             starts[cpu] = CpuStart {
                 stack_top: XKPHYS_CACHED | layout.cpus()[cpu].stack.end.0,
                 per_cpu: XKPHYS_CACHED | layout.cpus()[cpu].block.start.0,
-                function: (cpu_main as *const () as u64).wrapping_add(distance),
+                function: image::copied(cpu_main as *const () as u64, distance),
                 argument: cpu as u64,
             };
         }

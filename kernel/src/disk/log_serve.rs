@@ -123,10 +123,10 @@ impl Step<'_, '_> {
             }
             let old = mask & !wanted;
             if old != 0 {
-                match self.missing(block, old) {
-                    Missing::Nothing => {}
-                    Missing::Wait => complete = false,
-                    Missing::Block(real) => {
+                match self.is_there(block, old) {
+                    Ok(()) => {}
+                    Err(Missing::Wait) => complete = false,
+                    Err(Missing::Block(real)) => {
                         self.fill_for(command, real, 1);
                         complete = false;
                     }

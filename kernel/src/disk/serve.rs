@@ -9,6 +9,7 @@ use super::private::{copy_sectors, PrivateNodes};
 use super::transfer::{PagePiece, Purpose, Transfers};
 use super::virtual_disk::{Fault, Mount, VirtualDisk};
 use super::{Disks, Edge, BLOCK};
+use crate::machine::shared::PageRef;
 use crate::machine::NoMemory;
 use crate::vm::defect::{seeded, Defect};
 use disco_abi::{DiskError, DiskMode, DiskOperation, PAGE_SIZE, SECTOR};
@@ -16,11 +17,19 @@ use disco_abi::{DiskError, DiskMode, DiskOperation, PAGE_SIZE, SECTOR};
 /// What of a block has to be waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Missing {
-    Nothing,
     /// A transfer that is under way.
     Wait,
     /// A block of the real disk that nobody has asked for.
     Block(u64),
+}
+
+/// The page of a block of the real disk, if it is in memory.
+fn there(cache: &mut Cache, real: u64) -> Result<&PageRef, Missing> {
+    match cache.look(real) {
+        Lookup::Valid(page, _) => Ok(page),
+        Lookup::Reading => Err(Missing::Wait),
+        Lookup::Absent => Err(Missing::Block(real)),
+    }
 }
 
 /// What a step needs, apart from the command it is about.
@@ -203,30 +212,18 @@ impl Step<'_, '_> {
         begun.is_ok()
     }
 
-    /// What of sectors `wanted` of a block of the virtual disk is not in memory.
-    pub(super) fn missing(&mut self, block: u64, wanted: u32) -> Missing {
+    /// Whether sectors `wanted` of a block of the virtual disk are in memory.
+    pub(super) fn is_there(&mut self, block: u64, wanted: u32) -> Result<(), Missing> {
         let (mask, place) = self.mount.private.of_block(self.nodes, block);
         if let (Some(&Place::Log { block, .. }), true, Some(log)) =
             (place, wanted & mask != 0, &self.mount.log)
         {
-            let missing = self.missing_real(log.real(block));
-            if missing != Missing::Nothing {
-                return missing;
-            }
+            there(self.cache, log.real(block))?;
         }
-        if wanted & !mask == 0 {
-            return Missing::Nothing;
+        if wanted & !mask != 0 {
+            there(self.cache, self.disk.first + block)?;
         }
-        self.missing_real(self.disk.first + block)
-    }
-
-    /// Whether a block of the real disk is missing.
-    fn missing_real(&mut self, real: u64) -> Missing {
-        match self.cache.look(real) {
-            Lookup::Valid(..) => Missing::Nothing,
-            Lookup::Reading => Missing::Wait,
-            Lookup::Absent => Missing::Block(real),
-        }
+        Ok(())
     }
 
     /// Gathers the pages of a read.
@@ -240,15 +237,15 @@ impl Step<'_, '_> {
             }
             let (block, wanted) = (first + number as u64, command.wanted(number));
             match self.gather(&mut command.parts[number], block, wanted) {
-                Missing::Nothing | Missing::Wait => {}
-                Missing::Block(real) => {
+                Ok(()) | Err(Missing::Wait) => {}
+                Err(Missing::Block(real)) => {
                     let mut run = 1;
                     while run < PIECES_MAX && number + run < command.blocks() {
                         let next = number + run;
                         let wanted = command.wanted(next);
-                        let absent = Missing::Block(real + run as u64);
+                        let absent = Err(Missing::Block(real + run as u64));
                         if command.parts[next].ready
-                            || self.missing(first + next as u64, wanted) != absent
+                            || self.is_there(first + next as u64, wanted) != absent
                         {
                             break;
                         }
@@ -265,7 +262,7 @@ impl Step<'_, '_> {
     }
 
     /// Holds the pages of a block if they are in memory; else what of it is not.
-    fn gather(&mut self, part: &mut Part, block: u64, wanted: u32) -> Missing {
+    fn gather(&mut self, part: &mut Part, block: u64, wanted: u32) -> Result<(), Missing> {
         let memory = self.edge.memory;
         let (mask, place) = self.mount.private.of_block(self.nodes, block);
         let mut private = None;
@@ -273,38 +270,28 @@ impl Step<'_, '_> {
             match (place, &self.mount.log) {
                 (Some(Place::Page(page)), _) => private = Some(page),
                 (Some(&Place::Log { block, .. }), Some(log)) => {
-                    match self.cache.look(log.real(block)) {
-                        Lookup::Valid(page, _) => private = Some(page),
-                        Lookup::Reading => return Missing::Wait,
-                        Lookup::Absent => return Missing::Block(log.real(block)),
-                    }
+                    private = Some(there(self.cache, log.real(block))?);
                 }
                 _ => {}
             }
         }
         let private = private.map(|page| memory.share(page));
         if wanted & !mask != 0 {
-            let real = self.disk.first + block;
-            let missing = match self.cache.look(real) {
-                Lookup::Valid(page, _) => {
-                    part.base = Some(memory.share(page));
-                    Missing::Nothing
+            match there(self.cache, self.disk.first + block) {
+                Ok(page) => part.base = Some(memory.share(page)),
+                Err(missing) => {
+                    if let Some(page) = private {
+                        memory.release(page);
+                    }
+                    return Err(missing);
                 }
-                Lookup::Reading => Missing::Wait,
-                Lookup::Absent => Missing::Block(real),
-            };
-            if missing != Missing::Nothing {
-                if let Some(page) = private {
-                    memory.release(page);
-                }
-                return missing;
             }
             self.disk.reads += 1;
         }
         part.private = private;
         part.mask = mask;
         part.ready = true;
-        Missing::Nothing
+        Ok(())
     }
 
     /// As [`Step::fill`], for a command. Without memory it waits for others to end, and fails if there

@@ -91,6 +91,8 @@ impl Cpu {
 
     /// Receives, executes a command, and sends. On CPU 0, at tick `now`. One command at a time:
     /// an endless pipe of them must not keep the CPU from its virtual machines.
+    #[cold]
+    #[inline(never)]
     pub(super) fn serve_console(&mut self, now: u64) {
         let monitor = self.monitor;
         let uart = Uart::com1();

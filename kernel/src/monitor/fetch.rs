@@ -6,7 +6,6 @@ use super::resident::StartError;
 use super::slot::{VmSlot, VmState};
 use super::Monitor;
 use crate::address::MachineAddress;
-use crate::disk::BLOCK;
 use crate::machine::NodeId;
 use crate::vm::loader::{checksum, GuestFile};
 use core::slice;
@@ -172,5 +171,3 @@ impl GuestFile for Fetched {
         bytes.get(start..end).unwrap_or(&[])
     }
 }
-
-const _: () = assert!(BLOCK * SECTOR == PAGE_SIZE);

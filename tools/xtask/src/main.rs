@@ -157,18 +157,23 @@ fn sizes(installer: &Installer) -> Result<()> {
     let elf = std::fs::read(monitor::build(&toolchain)?)?;
     let sections = monitor::section_sizes(&elf)?;
     for section in &sections {
-        println!("{:>10}  {}", section.size, section.name);
+        let copies = if section.replicated {
+            "a copy for each node"
+        } else {
+            ""
+        };
+        println!("{:>10}  {:<14}{copies}", section.size, section.name);
     }
     let code: u64 = sections
         .iter()
-        .filter(|section| section.is_code())
+        .filter(|section| section.replicated)
         .map(|section| section.size)
         .sum();
     let budget = monitor::CODE_BUDGET;
-    println!("{code:>10}  code and constants, of {budget}");
+    println!("{code:>10}  for each node, of {budget}");
     ensure!(
         code <= budget,
-        "the monitor's code and constants are {} bytes over budget",
+        "what each node has a copy of is {} bytes over budget",
         code - budget
     );
     Ok(())

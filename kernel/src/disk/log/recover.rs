@@ -173,9 +173,8 @@ impl Chain {
         head.number == number && epochs.contains(&head.epoch)
     }
 
-    /// The next head, if `sector` is it.
-    fn next(&self, sector: &Sector) -> Option<Head> {
-        let head = Head::decode(sector)?;
+    /// Whether `head` is the next one.
+    fn is_next(&self, head: &Head) -> bool {
         let fits = head.epoch >= self.epoch
             && head.first == self.filled
             && head.before == self.before
@@ -183,7 +182,7 @@ impl Chain {
             && head.blocks[..head.count as usize]
                 .iter()
                 .all(|logged| u64::from(logged.block) < self.superblock.sectors.div_ceil(BLOCK));
-        (fits && self.is_current(&head, self.number)).then_some(head)
+        fits && self.is_current(head, self.number)
     }
 
     fn push(&mut self, head: &Head, sector: &Sector) {
@@ -281,24 +280,20 @@ fn read_records(
     let (shape, half) = (chain.shape, chain.superblock.half);
     // What any head says was durable, whether it goes on from the others or not.
     let mut durable = 0;
-    for number in 0..shape.data {
-        let place = shape.head(half, number);
-        if place % BLOCK == 0 {
-            disk.read(place / BLOCK, heads)?;
-        }
-        let head = Head::decode(&disk.sector(heads, place));
-        if let Some(head) = head.filter(|head| chain.is_current(head, number)) {
-            durable = durable.max(head.flushed);
-        }
-    }
+    let mut goes_on = true;
     for number in 0..shape.data {
         let place = shape.head(half, number);
         if place % BLOCK == 0 {
             disk.read(place / BLOCK, heads)?;
         }
         let sector = disk.sector(heads, place);
-        let Some(head) = chain.next(&sector) else {
-            break;
+        let head = Head::decode(&sector);
+        if let Some(head) = head.filter(|head| chain.is_current(head, number)) {
+            durable = durable.max(head.flushed);
+        }
+        goes_on &= head.is_some_and(|head| chain.is_next(&head));
+        let Some(head) = head.filter(|_| goes_on) else {
+            continue;
         };
         let blocks = &head.blocks[..head.count as usize];
         let places = || (head.first..).map(|number| shape.block(half, number));
@@ -308,7 +303,8 @@ fn read_records(
             whole &= checksum(disk.memory, data) == logged.checksum;
         }
         if !whole {
-            break;
+            goes_on = false;
+            continue;
         }
         for (logged, place) in blocks.iter().zip(places()) {
             set(*logged, place)?;

@@ -14,8 +14,11 @@ use crate::build::{linux, monitor};
 use crate::cli::{BenchArgs, Benchmark};
 use crate::setup::toolchain::Toolchain;
 use crate::setup::{Installer, Need};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use report::Report;
+use serde::Serialize;
+use serde_json::json;
+use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
@@ -60,6 +63,15 @@ struct Phase {
     goal: Option<f64>,
 }
 
+/// Keeps a benchmark's figures in the file `json`, if one was asked for.
+fn keep(json: Option<&Path>, benchmark: &str, figures: impl Serialize) -> Result<()> {
+    let Some(path) = json else {
+        return Ok(());
+    };
+    let text = serde_json::to_string_pretty(&json!({ benchmark: figures }))?;
+    fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// Runs a benchmark: the one against the board if none is named.
 pub fn run(args: &BenchArgs, installer: &Installer) -> Result<ExitCode> {
     let mut needs = vec![Need::Emulator];
@@ -93,8 +105,5 @@ fn board(json: Option<&Path>, toolchain: &Toolchain) -> Result<()> {
     let native = native.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let report = Report::new(&native, &guest?)?;
     print!("{}", report.table());
-    match json {
-        Some(path) => report.write(path),
-        None => Ok(()),
-    }
+    keep(json, "bench", report.json())
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask bench net`: a file goes by TCP from one Linux virtual machine to another with sendfile
 //! (busybox's httpd and wget). Instructions are counted, so that a nanosecond is one.
 
+use super::keep;
 use super::watched::Watched;
 use super::COUNTED;
 use crate::build::guests;
@@ -13,7 +14,6 @@ use regex::Regex;
 use serde::Deserialize;
 use serde_json::json;
 use std::fmt::Write;
-use std::fs;
 use std::path::Path;
 
 /// MiB of the file.
@@ -228,39 +228,28 @@ pub fn run(json: Option<&Path>, toolchain: &Toolchain) -> Result<bool> {
         transfer(watched)
     })?;
     print!("{}", transfer.table());
-    if let Some(path) = json {
-        let text = serde_json::to_string_pretty(&json!({ "net": transfer.json() }))?;
-        fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    keep(json, "net", transfer.json())?;
     let share = transfer.share();
     println!("remapped: {share:.3} of the payload (goal {SHARE_GOAL})");
     Ok(share >= SHARE_GOAL)
 }
 
 fn transfer(watched: &mut Watched) -> Result<Transfer> {
-    watched.attach("server")?;
     let blocks = (FILE_MIB << 20) / PAGE_SIZE;
     let make = format!(
         "mkdir /tmp/w; cd /tmp/w; while cat /bin/busybox; do :; done | \
          dd of=file bs={PAGE_SIZE} count={blocks} iflag=fullblock; md5sum < file > sum; httpd -h ."
     );
-    watched.shell(&make)?;
-    watched.detach();
-    watched.attach("client")?;
+    watched.at("server", &make)?;
     // Names, addresses and programs are known from here on.
-    let expected = sum(&watched.shell("wget -q -O - http://server/sum")?)?;
-    watched.detach();
+    let expected = sum(&watched.at("client", "wget -q -O - http://server/sum")?)?;
     let before = counters(watched)?;
-    watched.attach("client")?;
     let timed = "a=$(date +%s%N); wget -q -O /dev/null http://server/file; echo took $(($(date +%s%N) - a))";
-    let answer = watched.shell(timed)?;
-    watched.detach();
+    let answer = watched.at("client", timed)?;
     let after = counters(watched)?;
     let took = Regex::new(r"(?m)^took (\d+)$")?;
     let took = took.captures(&answer).context("the client says no time")?;
-    watched.attach("client")?;
-    let found = sum(&watched.shell("wget -q -O - http://server/file | md5sum")?)?;
-    watched.detach();
+    let found = sum(&watched.at("client", "wget -q -O - http://server/file | md5sum")?)?;
     ensure!(found == expected, "the file is not what was sent");
     Ok(Transfer {
         ns: took[1].parse()?,

@@ -1,6 +1,7 @@
 //! `cargo xtask bench reads`: a virtual machine reads a file of 16 MiB from the real disk, then a second one
 //! the same file, whose pages are in memory. Instructions are counted, as the board's benchmark does.
 
+use super::keep;
 use super::watched::Watched;
 use super::COUNTED;
 use crate::build::guests;
@@ -10,7 +11,6 @@ use crate::setup::toolchain::Toolchain;
 use anyhow::{Context, Result};
 use regex::Regex;
 use serde_json::json;
-use std::fs;
 use std::path::Path;
 
 /// The second read may take so much of the instructions of the first.
@@ -74,14 +74,11 @@ pub fn run(json: Option<&Path>, toolchain: &Toolchain) -> Result<bool> {
         measure(watched)
     })?;
     print!("{}", table(&rows));
-    if let Some(path) = json {
-        let rows: Vec<_> = rows
-            .iter()
-            .map(|row| json!({ "name": row.name, "instructions": row.instructions, "ratio": row.ratio() }))
-            .collect();
-        let text = serde_json::to_string_pretty(&json!({ "reads": rows }))?;
-        fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    let figures: Vec<_> = rows
+        .iter()
+        .map(|row| json!({ "name": row.name, "instructions": row.instructions, "ratio": row.ratio() }))
+        .collect();
+    keep(json, "reads", figures)?;
     Ok(rows.iter().all(Row::is_met))
 }
 

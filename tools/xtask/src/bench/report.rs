@@ -3,9 +3,8 @@
 use super::sides::Figures;
 use super::{Phase, PHASES};
 use anyhow::{Context, Result};
-use serde_json::json;
+use serde_json::{json, Value};
 use std::fmt::Write;
-use std::path::Path;
 
 /// Both sides of one phase, in nanoseconds of virtual time.
 struct Row {
@@ -77,20 +76,14 @@ impl Report {
     }
 
     /// For programs, in virtual nanoseconds.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let rows: Vec<_> = self
-            .0
-            .iter()
-            .map(|row| {
-                json!({
-                    "name": row.phase.name, "about": row.phase.about, "native_ns": row.native,
-                    "guest_ns": row.guest, "ratio": row.ratio(), "goal": row.phase.goal,
-                })
+    pub fn json(&self) -> Vec<Value> {
+        let row = |row: &Row| {
+            json!({
+                "name": row.phase.name, "about": row.phase.about, "native_ns": row.native,
+                "guest_ns": row.guest, "ratio": row.ratio(), "goal": row.phase.goal,
             })
-            .collect();
-        let text = serde_json::to_string_pretty(&json!({ "bench": rows }))?;
-        std::fs::write(path, text + "\n")
-            .with_context(|| format!("cannot write {}", path.display()))
+        };
+        self.0.iter().map(row).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 //! files (the paper's Figure 6). In every configuration eight instances of one workload read them, on 1, 2, 4
 //! or 8 virtual machines, from a disk that all have, or from the first one over NFS.
 
+use super::keep;
 use super::watched::Watched;
 use crate::build::guests;
 use crate::build::monitor::Image;
@@ -12,7 +13,6 @@ use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -139,11 +139,7 @@ pub fn run(json: Option<&Path>, toolchain: &Toolchain) -> Result<bool> {
         all.push(usage.context(name)?);
     }
     print!("{}", table(&all));
-    if let Some(path) = json {
-        let rows: Vec<_> = all.iter().map(row).collect();
-        let text = serde_json::to_string_pretty(&json!({ "sharing": rows }))?;
-        fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    keep(json, "sharing", all.iter().map(row).collect::<Vec<_>>())?;
     Ok(verdict(&all))
 }
 

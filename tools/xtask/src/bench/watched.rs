@@ -8,7 +8,7 @@ use crate::paths;
 use crate::run::drive::Drive;
 use crate::run::qemu::Board;
 use crate::run::session::Session;
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use regex::bytes::Regex;
 use std::fs;
 use std::thread;
@@ -135,9 +135,7 @@ impl Watched {
             if met(&self.session, &self.unread()) {
                 return Ok(());
             }
-            if let Some(panic) = self.session.events.find("panic", None) {
-                bail!("the monitor stopped: {:?}", panic.reason);
-            }
+            self.session.events.no_panic()?;
             ensure!(
                 self.session.ended()?.is_none() && Instant::now() < self.deadline,
                 "the machine has ended or is too slow"

@@ -4,7 +4,7 @@ use crate::setup::toolchain::Toolchain;
 use crate::{paths, process};
 use anyhow::{bail, ensure, Context, Result};
 use disco_flash::RESET_SIZE;
-use object::{Object, ObjectSection, ObjectSegment};
+use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,7 @@ use std::process::Command;
 const TARGET: &str = "mips64-disco";
 /// Segments from here on are not part of the image: the reset code, which runs in the flash.
 const KSEG: u64 = 0xffff_ffff_8000_0000;
-/// The most that code and constants of the monitor may take, in bytes.
+/// The most that what each node has a copy of may take, in bytes.
 pub const CODE_BUDGET: u64 = 256 << 10;
 
 /// The monitor says nothing with `{:?}`; without the code for it, it is 4 KiB smaller.
@@ -151,15 +151,8 @@ pub struct SectionSize {
     pub name: String,
     /// Bytes.
     pub size: u64,
-}
-
-impl SectionSize {
-    /// Whether it counts against [`CODE_BUDGET`].
-    pub fn is_code(&self) -> bool {
-        [".text", ".rodata"]
-            .iter()
-            .any(|start| self.name.starts_with(start))
-    }
+    /// Whether each node has a copy of it, which counts against [`CODE_BUDGET`].
+    pub replicated: bool,
 }
 
 /// The sections that take memory when the monitor runs, in order of their addresses.
@@ -174,12 +167,15 @@ pub fn section_sizes(elf: &[u8]) -> Result<Vec<SectionSize>> {
         })
         .collect();
     sections.sort_by_key(ObjectSection::address);
+    let shared = file.symbol_by_name("__shared_start");
+    let shared = shared.context("the monitor has no part that exists once")?;
     sections
         .iter()
         .map(|section| {
             Ok(SectionSize {
                 name: section.name()?.to_owned(),
                 size: section.size(),
+                replicated: section.address() < shared.address(),
             })
         })
         .collect()

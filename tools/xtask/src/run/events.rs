@@ -1,5 +1,6 @@
 //! The monitor's events: JSON lines that only the monitor can write.
 
+use anyhow::{bail, Result};
 use serde::Deserialize;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -68,6 +69,17 @@ impl Events {
         self.seen
             .iter()
             .find(|event| event.event == kind && (vm.is_none() || event.vm.as_deref() == vm))
+    }
+
+    /// An error once the monitor has panicked.
+    pub fn no_panic(&self) -> Result<()> {
+        match self.find("panic", None) {
+            Some(panic) => bail!(
+                "the monitor stopped: {}",
+                panic.reason.as_deref().unwrap_or("no reason given")
+            ),
+            None => Ok(()),
+        }
     }
 }
 

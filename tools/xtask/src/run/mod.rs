@@ -144,12 +144,7 @@ pub fn run(flash: &Path, disk: Option<&DiskFile>, wishes: Wishes) -> Result<()> 
 
 /// Whether a machine that ended has done so well.
 fn verdict(status: ExitStatus, events: &Events) -> Result<()> {
-    if let Some(panic) = events.find("panic", None) {
-        bail!(
-            "the monitor stopped: {}",
-            panic.reason.as_deref().unwrap_or("no reason given")
-        );
-    }
+    events.no_panic()?;
     if !status.success() {
         bail!("{} ended with {status}", qemu::PROGRAM);
     }

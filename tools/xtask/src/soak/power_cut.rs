@@ -352,12 +352,7 @@ fn write_until_cut(session: &mut Session, disk: &SharedDisk, moment: Moment) -> 
             "the machine has ended by itself"
         );
         session.events.poll();
-        if let Some(panic) = session.events.find("panic", None) {
-            bail!(
-                "the monitor stopped: {}",
-                panic.reason.as_deref().unwrap_or("no reason given")
-            );
-        }
+        session.events.no_panic()?;
         if !typed && session.events.find("shell_ready", Some(VM)).is_some() {
             session.send(COMMAND);
             typed = true;
