@@ -39,6 +39,13 @@ pub enum Owner {
         /// Which of its pages, below 2^44.
         page: GuestPage,
     },
+    /// A virtual machine, as a copy for the page's node of one of its guest pages.
+    Replica {
+        /// The virtual machine.
+        vm: VmId,
+        /// Which of its pages, below 2^44.
+        page: GuestPage,
+    },
     /// Those who hold a [`super::shared::PageRef`] on it, together.
     Shared,
 }
@@ -53,6 +60,7 @@ const PAYLOAD: u64 = 3;
 const SERVICE: u64 = 4;
 const GUEST: u64 = 5;
 const SHARED: u64 = 6;
+const REPLICA: u64 = 7;
 
 impl Owner {
     /// What kind of owner, in a word.
@@ -64,6 +72,7 @@ impl Owner {
             Self::Payload => "the payload's",
             Self::Service { .. } => "the monitor's for a virtual machine",
             Self::Guest { .. } => "a virtual machine's",
+            Self::Replica { .. } => "a replica",
             Self::Shared => "shared",
         }
     }
@@ -71,7 +80,7 @@ impl Owner {
     /// The virtual machine that the page is used for, if any.
     pub const fn vm(self) -> Option<VmId> {
         match self {
-            Self::Service { vm } | Self::Guest { vm, .. } => Some(vm),
+            Self::Service { vm } | Self::Guest { vm, .. } | Self::Replica { vm, .. } => Some(vm),
             _ => None,
         }
     }
@@ -95,6 +104,7 @@ impl Owner {
             Self::Payload => PAYLOAD,
             Self::Service { vm } => SERVICE | (vm.0 as u64) << KIND_BITS,
             Self::Guest { vm, page } => GUEST | (vm.0 as u64) << KIND_BITS | page.0 << PAGE_AT,
+            Self::Replica { vm, page } => REPLICA | (vm.0 as u64) << KIND_BITS | page.0 << PAGE_AT,
             Self::Shared => SHARED,
         }
     }
@@ -108,6 +118,10 @@ impl Owner {
             PAYLOAD => Self::Payload,
             SERVICE => Self::Service { vm },
             GUEST => Self::Guest {
+                vm,
+                page: GuestPage(word >> PAGE_AT),
+            },
+            REPLICA => Self::Replica {
                 vm,
                 page: GuestPage(word >> PAGE_AT),
             },
@@ -278,7 +292,7 @@ mod tests {
         fn owners_survive_their_encoding(vm: u16, page in 0u64..1 << 44) {
             let (vm, page) = (VmId(vm), GuestPage(page));
             for owner in [Owner::Service { vm }, Owner::Guest { vm, page }, Owner::Free,
-                          Owner::Monitor, Owner::InTransit, Owner::Payload, Owner::Shared] {
+                          Owner::Replica { vm, page }, Owner::Monitor, Owner::InTransit, Owner::Payload, Owner::Shared] {
                 prop_assert_eq!(Owner::decode(owner.encode()), Some(owner));
             }
         }

@@ -11,6 +11,7 @@ mod memmap;
 mod node;
 mod pages;
 mod promise;
+mod replica;
 pub mod shared;
 mod sharing;
 #[cfg(test)]
@@ -106,6 +107,8 @@ pub struct Usage {
     pub service: u64,
     /// Guest-physical memory that is one virtual machine's alone.
     pub guest: u64,
+    /// Copies of guest pages for other nodes.
+    pub replica: u64,
     /// Pages with several users, or for such.
     pub shared: u64,
     /// Entries that cannot be read: 0 unless the monitor has a fault.
@@ -121,6 +124,7 @@ impl Usage {
             Some(Owner::Payload) => &mut self.payload,
             Some(Owner::Service { .. }) => &mut self.service,
             Some(Owner::Guest { .. }) => &mut self.guest,
+            Some(Owner::Replica { .. }) => &mut self.replica,
             Some(Owner::Shared) => &mut self.shared,
             None => &mut self.damaged,
         } += 1;
@@ -134,6 +138,7 @@ impl Usage {
             + self.payload
             + self.service
             + self.guest
+            + self.replica
             + self.shared
             + self.damaged
     }

@@ -138,11 +138,22 @@ impl Machine {
         guest: GuestPage,
         memory: &impl MachineMemory,
     ) -> MachinePage {
+        self.give_copy_to(pages, from, Owner::Guest { vm, page: guest }, memory)
+    }
+
+    /// Makes a page from the allocator `owner`'s, with a copy of what is in `from`.
+    pub(super) fn give_copy_to(
+        &self,
+        pages: DirtyPages,
+        from: MachinePage,
+        owner: Owner,
+        memory: &impl MachineMemory,
+    ) -> MachinePage {
         let range = pages.range();
         memory.copy(PageRange::new(from, 1), range.first);
         if let Some(memmap) = self.memmap_of(range.first) {
             // Only the token stands for a page in transit, and it ends here.
-            let _ = memmap.change_run(range, Owner::InTransit, Owner::Guest { vm, page: guest });
+            let _ = memmap.change_run(range, Owner::InTransit, owner);
         }
         range.first
     }

@@ -135,12 +135,22 @@ impl ResidentVm {
         let vm = self.slot.id;
         for (guest, backing) in self.pmap.iter() {
             let (page, owner) = match backing {
-                Backing::Own(page) => (page, Owner::Guest { vm, page: guest }),
+                Backing::Own(page) | Backing::Replicated(page) => {
+                    (page, Owner::Guest { vm, page: guest })
+                }
                 Backing::Shared(page) => (page, Owner::Shared),
                 Backing::Nothing => continue,
             };
             let right = machine.owner(page) == Some(owner);
             audit.check(right, || Failure::Owner(guest.0, page));
+            for node in self.pmap.replicas(guest).iter() {
+                let right = self.pmap.replica(guest, node).is_some_and(|page| {
+                    let owner = Owner::Replica { vm, page: guest };
+                    let of_node = machine.node(node).and_then(|node| node.owner(page));
+                    of_node == Some(owner)
+                });
+                audit.check(right, || Failure::Owner(guest.0, page));
+            }
         }
     }
 }
@@ -154,7 +164,9 @@ impl Resident {
             let backing = guest.map(|guest| pmap.backing(guest));
             let right = match backing {
                 Some(Backing::Own(own)) => own == page,
-                Some(Backing::Shared(shared)) => shared == page && !is_writable(lo.into()),
+                Some(Backing::Shared(shared) | Backing::Replicated(shared)) => {
+                    shared == page && !is_writable(lo.into())
+                }
                 _ => false,
             };
             audit.check(right, || Failure::L2Page(tag, page));
@@ -164,6 +176,7 @@ impl Resident {
         }
         let allowed = |page, lo| match machine.owner(page) {
             Some(Owner::Guest { vm: owner, .. }) => owner == vm,
+            Some(Owner::Replica { vm: owner, .. }) => owner == vm && !is_writable(lo),
             Some(Owner::Shared) => !is_writable(lo),
             _ => false,
         };

@@ -309,6 +309,7 @@ impl Monitor {
             payload,
             service,
             guest,
+            replica,
             shared: with_users,
             damaged,
         } = node.usage();
@@ -332,7 +333,7 @@ impl Monitor {
             node: Some(number as u64),
             total: bytes(node.range().count),
             free: bytes(free),
-            guests: bytes(guest),
+            guests: bytes(guest + replica),
             shared: bytes(with_users),
             code: self.code_len,
             data,

@@ -150,10 +150,37 @@ impl GuestMemory<'_> {
 
     /// The machine page behind `at`, which becomes the virtual machine's own.
     pub(super) fn own(&mut self, at: GuestPage) -> Result<MachinePage, NoMemory> {
+        self.collapse(at);
         match self.vm.pmap.backing(at) {
             Backing::Nothing => self.populate(at),
-            Backing::Own(page) => Ok(page),
+            Backing::Own(page) | Backing::Replicated(page) => Ok(page),
             Backing::Shared(page) => self.unshare(at, page),
+        }
+    }
+
+    /// `at` loses its replicas: nobody reads one any more when this returns, and a page of the virtual machine's
+    /// own can be written to.
+    fn collapse(&mut self, at: GuestPage) {
+        self.give_up_replicas(at);
+        if let Backing::Replicated(page) = self.vm.pmap.backing(at) {
+            self.settle();
+            // More is allowed than before: no TLB need forget anything.
+            self.vm.pmap.exchange(at, Backing::Own(page));
+            self.vm.pmap.build_linear_piece(at);
+        }
+    }
+
+    /// Takes the replicas of `at` out of all views. They are free when no TLB maps them.
+    #[inline(never)]
+    fn give_up_replicas(&mut self, at: GuestPage) {
+        while let Some(page) = self.vm.pmap.give_up_any_replica(at) {
+            self.vm.pmap.build_linear_piece(at);
+            self.note_change(at);
+            // It was one, as the view said.
+            let machine = &self.monitor.machine;
+            if let Ok(page) = machine.take_replica(page, self.vm.slot.id, at) {
+                self.keep(Old::Own(page));
+            }
         }
     }
 
@@ -194,9 +221,12 @@ impl GuestMemory<'_> {
 
     /// Makes `at` zeros.
     pub(super) fn clear(&mut self, at: GuestPage) {
+        self.collapse(at);
         match self.vm.pmap.backing(at) {
             Backing::Nothing => {}
-            Backing::Own(page) => RealMemory.zero(PageRange::new(page, 1)),
+            Backing::Own(page) | Backing::Replicated(page) => {
+                RealMemory.zero(PageRange::new(page, 1));
+            }
             Backing::Shared(_) => self.free(at),
         }
     }
@@ -211,10 +241,11 @@ impl GuestMemory<'_> {
 
     /// Puts something that is not its own behind `at`; what was there is given away when no TLB maps it.
     fn replace(&mut self, at: GuestPage, backing: Backing) {
+        self.give_up_replicas(at);
         match self.exchange(at, backing) {
             Backing::Nothing => {}
             Backing::Shared(page) => self.keep(Old::Shared(PageRef::counted(page))),
-            Backing::Own(page) => {
+            Backing::Own(page) | Backing::Replicated(page) => {
                 let owner = Owner::Guest {
                     vm: self.vm.slot.id,
                     page: at,
@@ -234,10 +265,15 @@ impl GuestMemory<'_> {
         let old = pmap.exchange(at, backing);
         pmap.build_linear_piece(at);
         if old != Backing::Nothing {
-            self.changed.add(at);
-            self.known &= self.vcpu.revoke_soon(at, pmap);
+            self.note_change(at);
         }
         old
+    }
+
+    /// TLBs may map `at` as it was before.
+    fn note_change(&mut self, at: GuestPage) {
+        self.changed.add(at);
+        self.known &= self.vcpu.revoke_soon(at, &self.vm.pmap);
     }
 
     fn keep(&mut self, old: Old) {
@@ -292,7 +328,9 @@ impl GuestPages for GuestMemory<'_> {
         match self.vm.pmap.backing(at) {
             Backing::Nothing => Err(NoMemory),
             Backing::Shared(page) => Ok(machine.share(&PageRef::counted(page))),
-            Backing::Own(page) => {
+            // With replicas: they hold the same.
+            Backing::Own(page) | Backing::Replicated(page) => {
+                self.give_up_replicas(at);
                 self.monitor.promise(self.vm, 1)?;
                 let lent = machine.share_guest(page, self.vm.slot.id, at);
                 // It was the virtual machine's, as its pmap said.

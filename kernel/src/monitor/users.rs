@@ -172,7 +172,7 @@ impl Monitor {
         self.with_resident(slot, |vm| {
             for (_, backing) in vm.pmap.iter() {
                 match backing {
-                    Backing::Own(_) => own += PAGE_SIZE,
+                    Backing::Own(_) | Backing::Replicated(_) => own += PAGE_SIZE,
                     _ => shared += PAGE_SIZE,
                 }
             }
@@ -205,10 +205,12 @@ impl Cpu {
             let usage = node.usage();
             all.free += usage.free;
             all.guest += usage.guest;
+            all.replica += usage.replica;
         }
         let shared = KINDS.into_iter().zip(monitor.shared_by_kind());
         let others = [
             ("guests' own", all.guest),
+            ("replicas", all.replica),
             ("free", all.free),
             (
                 "free and promised",
@@ -248,7 +250,7 @@ impl Cpu {
         let name = |vm: usize| monitor.slots.get(vm).map(|slot| slot.name);
         let alone = match owner {
             Some(Owner::Shared) => None,
-            Some(Owner::Guest { vm, page }) => {
+            Some(Owner::Guest { vm, page } | Owner::Replica { vm, page }) => {
                 let guest = name(vm.0.into()).map(|name| (name, page.address().0));
                 Some(PageRow { guest, ..row })
             }
@@ -313,6 +315,7 @@ impl Cpu {
             owner: match backing {
                 Backing::Nothing => "no page yet",
                 Backing::Own(_) => "own",
+                Backing::Replicated(_) => "replicated",
                 Backing::Shared(_) => "shared",
             },
             users: machine.map_or(0, |page| monitor.machine.users_of(page).into()),

@@ -227,7 +227,9 @@ impl Vcpu<'_> {
             let physical = GuestPhysical(page_base(lo, bytes) | address & (bytes - 1));
             match pmap.backing(physical.page()) {
                 Backing::Nothing => return self.unbacked(physical, lo, address, trap, pmap),
-                Backing::Shared(_) if trap.is_store() && lo & LO_D != 0 => {
+                Backing::Shared(_) | Backing::Replicated(_)
+                    if trap.is_store() && lo & LO_D != 0 =>
+                {
                     return Fault::Unshare(physical.page());
                 }
                 _ => {}
@@ -285,7 +287,9 @@ impl Vcpu<'_> {
         let physical = GuestPhysical(offset);
         match pmap.backing(physical.page()) {
             Backing::Nothing => return self.unbacked(physical, LO_D, address, trap, pmap),
-            Backing::Shared(_) if trap.is_store() => return Fault::Unshare(physical.page()),
+            Backing::Shared(_) | Backing::Replicated(_) if trap.is_store() => {
+                return Fault::Unshare(physical.page());
+            }
             _ => {}
         }
         self.counters.linear_pages += 1;

@@ -15,6 +15,7 @@ pub mod shootdown;
 pub mod special;
 pub mod trap;
 pub mod vcpu;
+pub mod view;
 pub mod vtlb;
 pub mod walker;
 

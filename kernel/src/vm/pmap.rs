@@ -4,6 +4,7 @@
 //! second-level or a real TLB is recorded here first ([`Pmap::map`]), so that a page can be
 //! taken out of all of them.
 
+use super::view::View;
 use super::vtlb::{LO_D, LO_V};
 use crate::address::{GuestPage, GuestPhysical, MachineAddress, MachinePage};
 use core::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering};
@@ -28,8 +29,9 @@ const GLOBAL: u32 = 1;
 #[derive(Debug, Default)]
 pub struct PmapEntry {
     /// Machine page number (4 KiB units), cache attribute, D and V: EntryLo of the whole page. 0
-    /// if it has no machine page; without D if that has other users.
-    lo: AtomicU32,
+    /// if it has no machine page; without D if that has other users or replicas. [`REPLICAS`] and
+    /// [`OWN`], which no TLB sees, are 0 but for pages with replicas.
+    pub(super) lo: AtomicU32,
     /// Not 0: it was mapped in more places than are recorded.
     many: AtomicU32,
     /// Second-level tag, with the granule's size and [`MARK`], of each virtual mapping, whichever
@@ -48,10 +50,13 @@ pub enum Mappings {
 
 /// The physical-to-machine map of a virtual machine, which all its virtual CPUs share. Backing of
 /// a page is changed under the virtual machine's backing lock; all else needs none.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Pmap<'a> {
     entries: &'a [PmapEntry],
-    linear: &'a [LinearEntry],
+    /// Of all nodes, if it has more than this one.
+    pub(super) views: &'a [View<'a>],
+    /// Of the node that it is looked at from.
+    pub(super) here: View<'a>,
 }
 
 /// What is behind a guest page.
@@ -61,7 +66,9 @@ pub enum Backing {
     Nothing,
     /// A machine page of its own.
     Own(MachinePage),
-    /// A machine page that others may use too: read-only.
+    /// A machine page of its own that has replicas on other nodes: read-only.
+    Replicated(MachinePage),
+    /// A machine page that others may use too: read-only. It may have replicas as well.
     Shared(MachinePage),
 }
 
@@ -70,7 +77,7 @@ impl Backing {
     pub const fn page(self) -> Option<MachinePage> {
         match self {
             Self::Nothing => None,
-            Self::Own(page) | Self::Shared(page) => Some(page),
+            Self::Own(page) | Self::Replicated(page) | Self::Shared(page) => Some(page),
         }
     }
 
@@ -79,6 +86,7 @@ impl Backing {
         match lo {
             0 => Self::Nothing,
             _ if lo & LO_D as u32 != 0 => Self::Own(page),
+            _ if lo & OWN != 0 => Self::Replicated(page),
             _ => Self::Shared(page),
         }
     }
@@ -87,7 +95,8 @@ impl Backing {
         match self {
             Self::Nothing => 0,
             Self::Own(page) => entry_lo(page),
-            Self::Shared(page) => entry_lo(page) & !(LO_D as u32),
+            Self::Replicated(page) => read_only(page) | OWN,
+            Self::Shared(page) => read_only(page),
         }
     }
 }
@@ -96,6 +105,17 @@ impl Backing {
 const fn entry_lo(page: MachinePage) -> u32 {
     ((page.address().0 >> 12) << 6) as u32 | CACHED | (LO_D | LO_V) as u32
 }
+
+/// The same without D.
+pub(super) const fn read_only(page: MachinePage) -> u32 {
+    entry_lo(page) & !(LO_D as u32)
+}
+
+/// In a pmap's word: some view has a replica. G in a TLB entry.
+pub(super) const REPLICAS: u32 = 1;
+/// In a pmap's word without D: the page is the virtual machine's own. A machine page's number is that of
+/// a 4 KiB page and aligned, so this bit of it is 0.
+const OWN: u32 = 1 << 6;
 
 /// Tags of the page at address 0 with ASID 0 are 0 themselves: bit 12 is never set in a tag.
 const MARK: u64 = 1 << 12;
@@ -126,7 +146,23 @@ impl<'a> Pmap<'a> {
     /// The map in `entries`. `linear` has an entry per [`LINEAR_PIECE`] of them. Entries of zeros
     /// are a map without backing.
     pub const fn new(entries: &'a [PmapEntry], linear: &'a [LinearEntry]) -> Self {
-        Self { entries, linear }
+        let here = View::new(&[], linear);
+        let views = &[];
+        Self {
+            entries,
+            views,
+            here,
+        }
+    }
+
+    /// The map in `entries`, with a view for each node, looked at from node 0.
+    pub fn with_views(entries: &'a [PmapEntry], views: &'a [View<'a>]) -> Self {
+        let here = views.first().copied().unwrap_or(View::new(&[], &[]));
+        Self {
+            entries,
+            views,
+            here,
+        }
     }
 
     /// Pages of guest-physical memory.
@@ -136,10 +172,13 @@ impl<'a> Pmap<'a> {
 
     /// The linear table, for the assembly: address and entries.
     pub fn linear_table(&self) -> (u64, u64) {
-        (self.linear.as_ptr() as u64, self.linear.len() as u64)
+        (
+            self.here.linear.as_ptr() as u64,
+            self.here.linear.len() as u64,
+        )
     }
 
-    fn entry(&self, guest: GuestPage) -> Option<&PmapEntry> {
+    pub(super) fn entry(&self, guest: GuestPage) -> Option<&PmapEntry> {
         self.entries.get(usize::try_from(guest.0).ok()?)
     }
 
@@ -151,17 +190,27 @@ impl<'a> Pmap<'a> {
 
     /// Puts something else behind a guest page; what was there. Its piece of the linear table is
     /// computed anew with [`Pmap::build_linear_piece`], then TLBs forget what they hold, and only then
-    /// what was there may be given away.
+    /// what was there may be given away. Its replicas have been given up before: what is left of them is
+    /// forgotten.
     pub fn exchange(&self, guest: GuestPage, backing: Backing) -> Backing {
         let lo = backing.lo();
         self.entry(guest).map_or(Backing::Nothing, |entry| {
-            Backing::of(entry.lo.swap(lo, Ordering::AcqRel))
+            let old = entry.lo.swap(lo, Ordering::AcqRel);
+            if old & REPLICAS != 0 {
+                self.forget_replicas(guest);
+            }
+            Backing::of(old)
         })
+    }
+
+    fn word(&self, guest: GuestPage) -> u32 {
+        self.entry(guest)
+            .map_or(0, |entry| entry.lo.load(Ordering::Acquire))
     }
 
     /// What is behind a guest page.
     pub fn backing(&self, guest: GuestPage) -> Backing {
-        Backing::of(self.entry_lo(guest).unwrap_or(0))
+        Backing::of(self.word(guest))
     }
 
     /// Forgets where `guest` was mapped: no TLB of any virtual CPU maps it any more.
@@ -202,9 +251,17 @@ impl<'a> Pmap<'a> {
         None
     }
 
-    /// EntryLo of a guest page: page number, cache attribute, D and V.
+    /// EntryLo of a guest page as it is seen from here: page number, cache attribute, D and V.
     pub fn entry_lo(&self, guest: GuestPage) -> Option<u32> {
         let lo = self.entry(guest)?.lo.load(Ordering::Acquire);
+        self.seen(guest, lo)
+    }
+
+    /// EntryLo of a guest page whose word is `lo`.
+    fn seen(&self, guest: GuestPage, lo: u32) -> Option<u32> {
+        if lo & (REPLICAS | OWN) != 0 {
+            return Some(self.replica_lo(guest, lo & !(REPLICAS | OWN)));
+        }
         (lo != 0).then_some(lo)
     }
 
@@ -218,7 +275,7 @@ impl<'a> Pmap<'a> {
         }
         fence(Ordering::SeqCst);
         let lo = entry.lo.load(Ordering::Acquire);
-        (lo != 0).then_some(lo)
+        self.seen(guest, lo)
     }
 
     /// Where `guest` may be mapped.
@@ -250,7 +307,7 @@ impl<'a> Pmap<'a> {
     /// Computes the linear table: for each piece a page pair, if each of the two is contiguous and
     /// naturally aligned in machine memory, and the guest's own.
     pub fn build_linear_table(&self) {
-        for piece in 0..self.linear.len() {
+        for piece in 0..self.here.linear.len() {
             self.build_piece(piece);
         }
     }
@@ -262,40 +319,42 @@ impl<'a> Pmap<'a> {
     }
 
     fn build_piece(&self, piece: usize) {
-        let Some(entry) = self.linear.get(piece) else {
-            return;
-        };
-        entry.set(self.linear_pair(piece as u64).unwrap_or_default());
+        let first = GuestPage(2 * LINEAR_PAGES * piece as u64);
+        let second = GuestPage(first.0 + LINEAR_PAGES);
+        let even = self.own_page(first);
+        let odd = even.and_then(|_| self.own_page(second));
+        for view in self.all_views() {
+            let Some(entry) = view.linear.get(piece) else {
+                continue;
+            };
+            let pair = || {
+                let lo0 = even.or_else(|| view.large_replica(first))?;
+                let own = || self.own_page(second).filter(|_| even.is_none());
+                let lo1 = odd.or_else(|| view.large_replica(second)).or_else(own)?;
+                Some(LinearPair {
+                    page_mask: (LINEAR_PIECE as u32 - 1) & !0x1fff,
+                    lo0: lo0 | GLOBAL,
+                    lo1: lo1 | GLOBAL,
+                })
+            };
+            entry.set(pair().unwrap_or_default());
+        }
     }
 
-    /// What maps `piece` with a pair of large pages.
-    fn linear_pair(&self, piece: u64) -> Option<LinearPair> {
-        let first = 2 * LINEAR_PAGES * piece;
-        let even = self.contiguous(first, LINEAR_PAGES)?;
-        let odd = self.contiguous(first + LINEAR_PAGES, LINEAR_PAGES)?;
-        Some(LinearPair {
-            page_mask: (LINEAR_PIECE as u32 - 1) & !0x1fff,
-            lo0: entry_lo(even) | GLOBAL,
-            lo1: entry_lo(odd) | GLOBAL,
-        })
-    }
-
-    /// The first machine page of `pages` guest pages, if all are its own, contiguous and naturally
-    /// aligned.
-    fn contiguous(&self, first: u64, pages: u64) -> Option<MachinePage> {
-        let Backing::Own(base) = self.backing(GuestPage(first)) else {
-            return None;
-        };
-        let next = |i| Backing::Own(MachinePage(base.0 + i));
-        let whole = base.0 % pages == 0
-            && (1..pages).all(|i| self.backing(GuestPage(first + i)) == next(i));
-        whole.then_some(base)
+    /// EntryLo of the large page of the windows at `first`, if all of its guest pages are the virtual
+    /// machine's own.
+    fn own_page(&self, first: GuestPage) -> Option<u32> {
+        let page = contiguous(first, |guest| match self.backing(guest) {
+            Backing::Own(page) => Some(page),
+            _ => None,
+        });
+        page.map(entry_lo)
     }
 
     /// An entry of the linear table, as the vectors' assembly reads it.
     #[cfg(test)]
     pub(super) fn linear_entry(&self, index: usize) -> LinearPair {
-        self.linear[index].get()
+        self.here.linear[index].get()
     }
 
     /// Every backed page: guest page, and what is behind it.
@@ -305,4 +364,16 @@ impl<'a> Pmap<'a> {
             .map(|(guest, entry)| (guest, Backing::of(entry.lo.load(Ordering::Acquire))))
             .filter(|(_, backing)| *backing != Backing::Nothing)
     }
+}
+
+/// The first machine page of a large page of the windows, if all pages that `page` has for its guest pages
+/// are contiguous and naturally aligned.
+pub(super) fn contiguous(
+    first: GuestPage,
+    page: impl Fn(GuestPage) -> Option<MachinePage>,
+) -> Option<MachinePage> {
+    let base = page(first)?;
+    let next = |i| page(GuestPage(first.0 + i)) == Some(MachinePage(base.0 + i));
+    let whole = base.0 % LINEAR_PAGES == 0 && (1..LINEAR_PAGES).all(next);
+    whole.then_some(base)
 }

@@ -2,7 +2,9 @@
 
 use super::assembly;
 use super::machine::{Access, Miss, SimulatedMachine};
+use super::pmap::zeroed;
 use crate::address::{GuestPage, GuestPhysical, MachineAddress, MachinePage};
+use crate::machine::NodeId;
 use crate::vm::exception::code;
 use crate::vm::hardware::Hardware;
 use crate::vm::identity::Identity;
@@ -13,15 +15,18 @@ use crate::vm::revoke::PageSet;
 use crate::vm::special::SpecialPage;
 use crate::vm::trap::{Outcome, Trap};
 use crate::vm::vcpu::Vcpu;
+use crate::vm::view::View;
 use crate::vm::vtlb::{TlbEntry, ASID_MASK, VPN2_MASK};
 use disco_abi::{Call, CSSEG_WINDOW, CSSEG_WINDOW_SIZE, HYPCALL, PAGE_SIZE};
 use disco_arch::instruction::{Cp0Register, Width};
-use disco_arch::trap::{Entry, LinearEntry};
+use disco_arch::trap::Entry;
 
 /// Where the guest's code is.
 pub const CODE: u64 = CSSEG_WINDOW + 0x1000;
 /// Guest-physical memory of most tests.
 pub const PAGES: u64 = 64;
+/// The node that the virtual CPU is on, of two.
+pub const NODE: NodeId = NodeId(1);
 /// First machine page of guests whose memory is contiguous: 16 KiB short of a large page's
 /// alignment, so that the linear windows are served page by page.
 const FIRST: u64 = (0x9000_0000 >> 14) + 1;
@@ -86,6 +91,10 @@ pub enum Change {
     Replace,
     /// Another one takes its place, and others may use that.
     ReplaceLent,
+    /// Each node gets a replica of it.
+    Replicate,
+    /// It loses its replicas.
+    Collapse,
 }
 
 /// The I6400's configuration as QEMU gives it, in the bits that matter here.
@@ -119,8 +128,9 @@ impl Guest {
     /// A guest that has no machine page yet.
     pub fn unbacked(pages: u64) -> Self {
         let pieces = (pages * PAGE_SIZE).div_ceil(LINEAR_PIECE);
-        let entries = super::pmap::zeroed::<PmapEntry>(pages);
-        let linear = super::pmap::zeroed::<LinearEntry>(pieces);
+        let entries = zeroed::<PmapEntry>(pages);
+        let views = (0..2).map(|_| View::new(zeroed(pages), zeroed(pieces)));
+        let views: Vec<View> = views.collect();
         let special = Box::leak(Box::new(SpecialPage::new()));
         let mut vcpu = Vcpu::new(special, identity(), 0);
         vcpu.reset(CODE, 0);
@@ -129,7 +139,7 @@ impl Guest {
         vcpu.context.csseg_count = pieces.min(CSSEG_WINDOW_SIZE / LINEAR_PIECE);
         Self {
             vcpu,
-            pmap: Pmap::new(entries, linear),
+            pmap: Pmap::with_views(entries, views.leak()).seen_from(NODE),
             machine: SimulatedMachine::new(),
             now: 0,
             fresh: FIRST + (1 << 16),
@@ -146,12 +156,22 @@ impl Guest {
             let Some(before) = self.pmap.machine_page(page) else {
                 continue;
             };
-            let after = match change {
-                Change::Lend => Backing::Shared(before),
-                Change::Replace => Backing::Own(self.copy(before)),
-                Change::ReplaceLent => Backing::Shared(self.copy(before)),
+            old.extend(core::iter::from_fn(|| self.pmap.give_up_any_replica(page)));
+            let after = match (change, self.pmap.backing(page)) {
+                (Change::Lend, _) => Backing::Shared(before),
+                (Change::Replace, _) => Backing::Own(self.copy(before)),
+                (Change::ReplaceLent, _) => Backing::Shared(self.copy(before)),
+                (Change::Replicate, Backing::Own(page)) => Backing::Replicated(page),
+                (Change::Collapse, Backing::Replicated(page)) => Backing::Own(page),
+                (Change::Replicate | Change::Collapse, backing) => backing,
             };
             self.pmap.exchange(page, after);
+            if matches!(change, Change::Replicate) {
+                for node in [NodeId(0), NODE] {
+                    let replica = self.copy(before);
+                    assert!(self.pmap.add_replica(page, node, replica));
+                }
+            }
             self.pmap.build_linear_piece(page);
             changed.add(page);
             known &= self.vcpu.revoke_soon(page, &self.pmap);
@@ -180,13 +200,25 @@ impl Guest {
         copy
     }
 
-    /// The machine address behind a guest-physical one.
+    /// The machine address behind a guest-physical one, as the virtual CPU sees it.
     pub fn machine_address(&self, physical: u64) -> MachineAddress {
-        self.pmap.machine_address(GuestPhysical(physical)).unwrap()
+        let physical = GuestPhysical(physical);
+        let page = self.seen(physical.page()).unwrap();
+        MachineAddress(page.address().0 | physical.offset_in_page())
+    }
+
+    /// The machine page behind a guest page, as the virtual CPU sees it.
+    pub fn seen(&self, page: GuestPage) -> Option<MachinePage> {
+        let replica = self.pmap.replica(page, NODE);
+        replica.or_else(|| self.pmap.machine_page(page))
     }
 
     /// Stores a word into guest-physical memory.
     pub fn store(&mut self, physical: u64, value: u64) {
+        let page = GuestPhysical(physical).page();
+        if !self.pmap.replicas(page).is_empty() {
+            self.change(page.0, 1, Change::Collapse);
+        }
         self.machine.store(self.machine_address(physical), value);
     }
 
@@ -395,7 +427,7 @@ impl Guest {
             let (page, backing) = self
                 .pmap
                 .iter()
-                .find(|(_, backing)| backing.page() == Some(machine))
+                .find(|(page, _)| self.seen(*page) == Some(machine))
                 .unwrap_or_else(|| panic!("{place}: {machine:x?} is not the guest's"));
             assert!(
                 lo & 4 == 0 || backing == Backing::Own(machine),

@@ -15,6 +15,7 @@ mod machine;
 mod model;
 mod pmap;
 mod processor;
+mod replicas;
 mod sharing;
 mod steps;
 mod tlb_instructions;

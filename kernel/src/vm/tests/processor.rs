@@ -11,6 +11,7 @@ use super::model::{Access, Event, Place};
 use crate::address::MachineAddress;
 use crate::vm::exception::code;
 use crate::vm::hardware::Hardware;
+use crate::vm::pmap::Backing;
 use crate::vm::trap::{Outcome, Trap};
 use crate::vm::vtlb::{ASID_MASK, VPN2_MASK};
 use disco_abi::PAGE_SIZE;
@@ -166,7 +167,11 @@ impl Processor {
             Outcome::Wait => Event::Wait,
             Outcome::Call { call, arguments } => Event::Call(call as u64, arguments),
             Outcome::Unshare(page) => {
-                self.guest.change(page.0, 1, Change::Replace);
+                let change = match self.guest.pmap.backing(page) {
+                    Backing::Replicated(_) => Change::Collapse,
+                    _ => Change::Replace,
+                };
+                self.guest.change(page.0, 1, change);
                 Event::None
             }
             outcome => panic!("{outcome:?}"),
@@ -275,7 +280,7 @@ impl Processor {
         let backing = machine.page();
         let mut pages = self.guest.pmap.iter();
         let (page, _) = pages
-            .find(|(_, of)| of.page() == Some(backing))
+            .find(|(page, _)| self.guest.seen(*page) == Some(backing))
             .unwrap_or_else(|| panic!("{machine:x?} is not the guest's"));
         Place::Memory(page.0 * PAGE_SIZE + offset)
     }

@@ -99,9 +99,15 @@ fn shootdown() -> impl Strategy<Value = Task> {
     (entry_hi(), bytes).prop_map(|(key, bytes)| vec![Step::Shootdown(key & !cp0::EHINV, bytes)])
 }
 
-/// Pages are lent to others, or others take their place: few, or too many to look them up one by one.
+/// Pages are lent to others, others take their place, or they get replicas or lose them: few, or too many to look them up one by one.
 fn backing() -> impl Strategy<Value = Task> {
-    let change = select(vec![Change::Lend, Change::Replace, Change::ReplaceLent]);
+    let change = select(vec![
+        Change::Lend,
+        Change::Replace,
+        Change::ReplaceLent,
+        Change::Replicate,
+        Change::Collapse,
+    ]);
     let count = select(vec![1u64, 1, 2, 4, 5, 40]);
     (0..PAGES, count, change).prop_map(|(first, count, change)| {
         vec![Step::Backing(first, count.min(PAGES - first), change)]
