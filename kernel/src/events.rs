@@ -6,6 +6,9 @@
 use core::fmt::{Display, Result, Write};
 
 use crate::console::json::Object;
+use crate::console::numa_report::NodeRow;
+use crate::machine::NodeId;
+use crate::numa::heat::NodeHeat;
 
 /// No line is longer, in bytes, its line feed included.
 pub const EVENT_LINE_MAX: usize = 2048;
@@ -84,6 +87,24 @@ pub enum Event<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// What each node's CPUs missed on and what was moved to it, since the last one.
+    Numa {
+        /// Its number, from 1. The [`Event::NumaHeat`]s that follow have the same.
+        round: u64,
+        /// The nodes, by number; no more than a machine can have.
+        nodes: &'a [NodeRow],
+    },
+    /// What is of a node in each region of a virtual machine's memory, and misses from there.
+    NumaHeat {
+        /// The number of its [`Event::Numa`].
+        round: u64,
+        /// The node.
+        node: NodeId,
+        /// Guest memory of each region, in bytes.
+        region_bytes: u64,
+        /// The figures.
+        heat: &'a NodeHeat,
+    },
     /// The monitor itself has failed; nothing follows.
     Panic {
         /// Why.
@@ -109,6 +130,8 @@ impl Event<'_> {
             Self::DiskRefused { .. } => "disk_refused",
             Self::DiskFull { .. } => "disk_full",
             Self::DiskError { .. } => "disk_error",
+            Self::Numa { .. } => "numa",
+            Self::NumaHeat { .. } => "numa_heat",
             Self::Panic { .. } => "panic",
             Self::PowerOff => "poweroff",
         }
@@ -161,20 +184,63 @@ impl Event<'_> {
                 line.bytes("disk", disk.as_bytes())?;
                 line.bytes("reason", reason.as_bytes())?;
             }
+            Self::Numa { round, nodes } => {
+                line.number("round", round)?;
+                write_nodes(&mut line, nodes)?;
+            }
+            Self::NumaHeat {
+                round,
+                node,
+                region_bytes,
+                heat,
+            } => {
+                line.number("round", round)?;
+                line.number("node", node.0.into())?;
+                line.number("region_bytes", region_bytes)?;
+                line.numbers("pages", heat.pages.iter().copied())?;
+                line.numbers("replicas", heat.replicas.iter().copied())?;
+                line.numbers("misses", heat.misses.iter().copied())?;
+            }
             Self::Panic { reason } => line.display("reason", reason)?,
         }
         line.end()
     }
 }
 
+/// The columns of `numa`, an array of nodes each. A count has ten digits at most, so that the line is
+/// never too long.
+#[cold]
+fn write_nodes(line: &mut Object<'_>, nodes: &[NodeRow]) -> Result {
+    type Column = fn(&NodeRow) -> u64;
+    let columns: [(&str, Column); 6] = [
+        ("free_bytes", |node| node.free),
+        ("local_misses", |node| node.local),
+        ("remote_misses", |node| node.remote),
+        ("migrations", |node| node.migrations),
+        ("replications", |node| node.replications),
+        ("collapses", |node| node.collapses),
+    ];
+    for (key, column) in columns {
+        let counts = nodes.iter().map(|node| column(node).min(u32::MAX.into()));
+        line.numbers(key, counts)?;
+    }
+    line.numbers("spent_ns", nodes.iter().map(|node| node.spent_ns))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::NODES_MAX;
+    use crate::numa::heat::REGIONS;
     use proptest::prelude::*;
 
     fn line(event: Event<'_>, vm: Option<&str>) -> String {
+        line_at(event, 123, vm)
+    }
+
+    fn line_at(event: Event<'_>, ns: u64, vm: Option<&str>) -> String {
         let mut text = String::new();
-        event.write(123, vm, &mut text).unwrap();
+        event.write(ns, vm, &mut text).unwrap();
         text
     }
 
@@ -239,8 +305,78 @@ mod tests {
             message: &worst,
         };
         let name = core::str::from_utf8(&worst[..disco_abi::NAME_MAX]).unwrap();
-        let mut text = String::new();
-        stopped.write(u64::MAX, Some(name), &mut text).unwrap();
-        assert!(text.len() <= EVENT_LINE_MAX, "{}", text.len());
+        let nodes = [NodeRow {
+            node: u64::MAX,
+            free: u64::MAX,
+            local: u64::MAX,
+            remote: u64::MAX,
+            migrations: u64::MAX,
+            replications: u64::MAX,
+            collapses: u64::MAX,
+            spent_ns: u64::MAX,
+        }; NODES_MAX];
+        let numa = Event::Numa {
+            round: u64::MAX,
+            nodes: &nodes,
+        };
+        let heat = Event::NumaHeat {
+            round: u64::MAX,
+            node: NodeId(u8::MAX),
+            region_bytes: u64::MAX,
+            heat: &NodeHeat {
+                pages: [u16::MAX; REGIONS],
+                replicas: [u16::MAX; REGIONS],
+                misses: [u32::MAX; REGIONS],
+            },
+        };
+        for event in [stopped, numa, heat] {
+            let text = line_at(event, u64::MAX, Some(name));
+            assert!(text.len() <= EVENT_LINE_MAX, "{}", text.len());
+        }
+    }
+
+    #[test]
+    fn figures_of_nodes_are_arrays() {
+        let node = |free, local| NodeRow {
+            node: 0,
+            free,
+            local,
+            remote: 7,
+            migrations: 3,
+            replications: 2,
+            collapses: 1,
+            spent_ns: 99,
+        };
+        let numa = Event::Numa {
+            round: 5,
+            nodes: &[node(16384, 40), node(0, 0)],
+        };
+        assert_eq!(
+            line(numa, None),
+            "{\"event\":\"numa\",\"ns\":123,\"round\":5,\"free_bytes\":[16384,0],\"local_misses\":[40,0],\
+             \"remote_misses\":[7,7],\"migrations\":[3,3],\"replications\":[2,2],\"collapses\":[1,1],\
+             \"spent_ns\":[99,99]}\n"
+        );
+        let mut heat = NodeHeat::EMPTY;
+        (heat.pages[0], heat.misses[63]) = (128, 70_000);
+        let event = Event::NumaHeat {
+            round: 5,
+            node: NodeId(1),
+            region_bytes: 2 << 20,
+            heat: &heat,
+        };
+        let event: serde_json::Value = serde_json::from_str(&line(event, Some("a"))).unwrap();
+        assert_eq!(
+            (&event["event"], &event["vm"]),
+            (&"numa_heat".into(), &"a".into())
+        );
+        assert_eq!((&event["round"], &event["node"]), (&5.into(), &1.into()));
+        assert_eq!(event["region_bytes"], 2 << 20);
+        assert_eq!(
+            (&event["pages"][0], &event["pages"][1]),
+            (&128.into(), &0.into())
+        );
+        assert_eq!(event["misses"][63], 70_000);
+        assert_eq!(event["replicas"].as_array().map(Vec::len), Some(REGIONS));
     }
 }

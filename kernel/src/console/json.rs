@@ -26,15 +26,14 @@ impl<'w> Object<'w> {
     }
 
     /// Adds an array of numbers.
-    pub fn numbers(&mut self, key: &str, values: &[u16]) -> Result {
+    pub fn numbers(&mut self, key: &str, values: impl IntoIterator<Item = impl Display>) -> Result {
         self.key(key)?;
         let mut before = '[';
         for value in values {
             write!(self.out, "{before}{value}")?;
             before = ',';
         }
-        self.out
-            .write_str(if values.is_empty() { "[]" } else { "]" })
+        self.out.write_str(if before == '[' { "[]" } else { "]" })
     }
 
     /// Adds `true` or `false`.

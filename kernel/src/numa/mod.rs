@@ -7,6 +7,7 @@
 
 pub mod directory;
 pub mod distance;
+pub mod heat;
 pub mod hottest;
 pub mod latency;
 pub mod node_set;
