@@ -12,6 +12,7 @@ use super::slot::{Ending, Message, VmSlot};
 use super::Monitor;
 use crate::clock::{self, count_hz, Clock, LOOK_AT_CLOCK};
 use crate::machine::NodeId;
+use crate::numa::NumaCounters;
 use crate::schedule::{self, CpuId, RunQueue, Times, VcpuId, VcpuSet};
 use crate::vm::exception::NoVector;
 use crate::vm::hardware::Hardware;
@@ -66,6 +67,8 @@ pub struct CpuShared {
     pub interrupts: [AtomicU64; 3],
     /// An audit that was asked for and not done, see `check.rs`.
     pub audit: super::check::AuditBox,
+    /// What it has counted of misses and moves.
+    pub numa: NumaCounters,
 }
 
 impl CpuShared {
@@ -80,6 +83,7 @@ impl CpuShared {
             switches: AtomicU64::new(0),
             interrupts: [const { AtomicU64::new(0) }; 3],
             audit: super::check::AuditBox::new(),
+            numa: NumaCounters::new(),
         }
     }
 }

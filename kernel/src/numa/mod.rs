@@ -5,6 +5,7 @@
 //! says whether it is left, migrated, replicated or collapsed, and why. Nothing here moves a page
 //! or takes a lock: it is arithmetic on values and on words that are atomic.
 
+pub mod counters;
 pub mod directory;
 pub mod distance;
 pub mod heat;
@@ -14,6 +15,7 @@ pub mod node_set;
 pub mod policy;
 pub mod source;
 
+pub use counters::NumaCounters;
 pub use directory::{Counts, Directory, Interval, PageRecord};
 pub use distance::Distances;
 pub use node_set::NodeSet;

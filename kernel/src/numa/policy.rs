@@ -132,7 +132,11 @@ pub enum Why {
 }
 
 impl Why {
-    const ALL: [Self; 8] = [
+    /// How many reasons there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// All reasons.
+    pub const ALL: [Self; 8] = [
         Self::Cold,
         Self::Local,
         Self::OneNode,
@@ -146,6 +150,11 @@ impl Why {
     /// The reason of that number.
     pub(super) fn from_number(number: u16) -> Option<Self> {
         Self::ALL.get(usize::from(number.checked_sub(1)?)).copied()
+    }
+
+    /// Its place in [`Why::ALL`].
+    pub const fn place(self) -> usize {
+        self as usize - 1
     }
 
     /// The reason in a word.
