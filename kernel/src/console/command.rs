@@ -34,6 +34,8 @@ pub enum Command<V> {
     Mem(Format),
     /// Tells whose the page at a machine address is, and who uses it.
     MemPage(u64, Format),
+    /// Moves a page of a virtual machine, by guest-physical address, to a node.
+    NumaMove(V, u64, u64),
     /// Shows the virtual disks and who has them.
     Disk(Format),
     /// Shows what the virtual subnet carries.
@@ -62,6 +64,7 @@ impl<V> Command<V> {
             Self::Cpus(format) => Command::Cpus(format),
             Self::Mem(format) => Command::Mem(format),
             Self::MemPage(address, format) => Command::MemPage(address, format),
+            Self::NumaMove(vm, address, node) => Command::NumaMove(resolve(vm)?, address, node),
             Self::Disk(format) => Command::Disk(format),
             Self::Net(format) => Command::Net(format),
             Self::Devices(format) => Command::Devices(format),
@@ -81,6 +84,7 @@ enum Takes {
     VmAndJson,
     AddressAndJson,
     VmAddressAndJson,
+    VmAddressAndNode,
     Words,
 }
 
@@ -93,20 +97,34 @@ impl Takes {
             Self::VmAndJson => " NAME [--json]",
             Self::AddressAndJson => " ADDRESS [--json]",
             Self::VmAddressAndJson => " NAME ADDRESS [--json]",
+            Self::VmAddressAndNode => " NAME ADDRESS NODE",
             Self::Words => " [COMMAND]",
         }
     }
 
     const fn has_json(self) -> bool {
-        !matches!(self, Self::Nothing | Self::Vm | Self::Words)
+        !matches!(
+            self,
+            Self::Nothing | Self::Vm | Self::VmAddressAndNode | Self::Words
+        )
     }
 
     const fn has_vm(self) -> bool {
-        matches!(self, Self::Vm | Self::VmAndJson | Self::VmAddressAndJson)
+        matches!(
+            self,
+            Self::Vm | Self::VmAndJson | Self::VmAddressAndJson | Self::VmAddressAndNode
+        )
     }
 
     const fn has_address(self) -> bool {
-        matches!(self, Self::AddressAndJson | Self::VmAddressAndJson)
+        matches!(
+            self,
+            Self::AddressAndJson | Self::VmAddressAndJson | Self::VmAddressAndNode
+        )
+    }
+
+    const fn has_node(self) -> bool {
+        matches!(self, Self::VmAddressAndNode)
     }
 }
 
@@ -138,7 +156,7 @@ const fn entry(
 }
 
 const HELP: usize = 0;
-static ENTRIES: [Entry; 16] = [
+static ENTRIES: [Entry; 17] = [
     entry("help", "", Takes::Words, "this list, or more about one command", ""),
     entry("vm", "list", Takes::Json, "every virtual machine: state, memory, CPU time", ""),
     entry("vm", "info", Takes::VmAndJson, "one virtual machine and its virtual CPUs", ""),
@@ -153,6 +171,9 @@ static ENTRIES: [Entry; 16] = [
     entry("mem", "page", Takes::AddressAndJson, "whose a page of the machine is, and who uses it",
         "The machine address is in hexadecimal: `mem page 0x81234000`. `vm page` tells that of a guest's page.\n"),
     entry("mem", "", Takes::Json, "what memory is used for: by node, by virtual machine, by kind", ""),
+    entry("numa", "move", Takes::VmAddressAndNode, "move a virtual machine's page to a node",
+        "The guest-physical address is in hexadecimal: `numa move alpha 0x1c000 1`. `vm page` shows where the page is.\n\
+         A page with several users stays where it is, and the node gets a replica of it.\n"),
     entry("disk", "", Takes::Json, "each virtual disk: its mode, what of it is in memory, who has it",
         "One line for each virtual machine that has it, and one for the disk: pages of the cache that all share, and\n\
          how many of the blocks read were there. PRIVATE: sectors that a virtual machine has written for itself.\n"),
@@ -186,6 +207,10 @@ pub enum ParseError<'a> {
     NameMissing(&'static Entry),
     /// An address has to follow.
     AddressMissing(&'static Entry),
+    /// The number of a node has to follow.
+    NodeMissing(&'static Entry),
+    /// This word is no number.
+    NoNumber(&'static Entry, &'a str),
     /// This word is no address.
     NoAddress(&'static Entry, &'a str),
     /// This word is too much.
@@ -218,6 +243,14 @@ impl Display for ParseError<'_> {
                     "`{} {}` needs an address: `{entry}`",
                     entry.first, entry.second
                 )
+            }
+            Self::NodeMissing(entry) => write!(
+                out,
+                "`{} {}` needs the number of a node: `{entry}`; `mem` shows the nodes",
+                entry.first, entry.second
+            ),
+            Self::NoNumber(entry, word) => {
+                write!(out, "`{word}` is no number; the command is `{entry}`")
             }
             Self::NoAddress(entry, word) => write!(
                 out,
@@ -252,7 +285,7 @@ pub fn parse(line: &str) -> Result<Option<Command<&str>>, ParseError<'_>> {
     if entry.takes == Takes::Words {
         return help_about(words);
     }
-    let (mut name, mut address) = (None, None);
+    let (mut name, mut address, mut node) = (None, None, None);
     let mut format = Format::Text;
     for word in words {
         let takes = entry.takes;
@@ -262,12 +295,16 @@ pub fn parse(line: &str) -> Result<Option<Command<&str>>, ParseError<'_>> {
             name = Some(word);
         } else if takes.has_address() && address.is_none() && !word.starts_with('-') {
             address = Some(parse_address(word).ok_or(ParseError::NoAddress(entry, word))?);
+        } else if takes.has_node() && node.is_none() && !word.starts_with('-') {
+            let number = word.parse::<u64>();
+            node = Some(number.map_err(|_| ParseError::NoNumber(entry, word))?);
         } else {
             return Err(ParseError::TooMuch(entry, word));
         }
     }
     let named = || name.ok_or(ParseError::NameMissing(entry));
     let address = || address.ok_or(ParseError::AddressMissing(entry));
+    let node = || node.ok_or(ParseError::NodeMissing(entry));
     Ok(Some(match (entry.first, entry.second) {
         ("vm", "list") => Command::VmList(format),
         ("vm", "info") => Command::VmInfo(named()?, format),
@@ -278,6 +315,7 @@ pub fn parse(line: &str) -> Result<Option<Command<&str>>, ParseError<'_>> {
         ("cpus", _) => Command::Cpus(format),
         ("mem", "page") => Command::MemPage(address()?, format),
         ("mem", _) => Command::Mem(format),
+        ("numa", _) => Command::NumaMove(named()?, address()?, node()?),
         ("disk", _) => Command::Disk(format),
         ("net", _) => Command::Net(format),
         ("devices", _) => Command::Devices(format),
@@ -374,6 +412,8 @@ pub fn complete<'n>(
             }
         }
         (Some("mem"), None, _) => offer("page"),
+        (Some("numa"), None, _) => offer("move"),
+        (Some("numa"), Some("move"), None) => names.for_each(offer),
         (Some("vm"), Some("info" | "page" | "console" | "stop" | "start"), None) => {
             names.for_each(offer)
         }

@@ -139,6 +139,8 @@ impl ResidentVm {
                     (page, Owner::Guest { vm, page: guest })
                 }
                 Backing::Shared(page) => (page, Owner::Shared),
+                // Whoever moves one holds the memory that is audited here until it is there.
+                Backing::Moving(page) => (page, Owner::Free),
                 Backing::Nothing => continue,
             };
             let right = machine.owner(page) == Some(owner);
@@ -158,14 +160,17 @@ impl ResidentVm {
 impl Resident {
     fn audit(&self, machine: &Machine, loaded: bool, audit: &mut Audit<Failure>) {
         let vm = self.vm.slot.id;
-        let pmap = &self.vm.pmap;
+        let pmap = &self.pmap;
         for (tag, lo, guest) in self.vcpu.l2.halves() {
             let page = page_of(lo.into());
             let backing = guest.map(|guest| pmap.backing(guest));
+            let seen = guest.and_then(|guest| pmap.entry_lo(guest)).map(u64::from);
+            let is_behind = seen.is_some_and(|lo| page_of(lo) == page);
+            // A replica that was made since it was mapped is not used yet.
             let right = match backing {
                 Some(Backing::Own(own)) => own == page,
-                Some(Backing::Shared(shared) | Backing::Replicated(shared)) => {
-                    shared == page && !is_writable(lo.into())
+                Some(Backing::Shared(first) | Backing::Replicated(first)) => {
+                    (is_behind || first == page) && !is_writable(lo.into())
                 }
                 _ => false,
             };

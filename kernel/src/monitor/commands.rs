@@ -53,6 +53,11 @@ impl Cpu {
                     self.vm_page(slot, address, format);
                 }
             }
+            Command::NumaMove(vm, address, node) => {
+                if let Some(slot) = slot(vm) {
+                    self.numa_move(slot, address, node);
+                }
+            }
             Command::MemPage(address, format) => self.mem_page(address, format),
             Command::Cpus(format) => self.cpus(format),
             Command::Mem(format) => self.mem(format),

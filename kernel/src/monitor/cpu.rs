@@ -203,7 +203,7 @@ impl Cpu {
         let trap = hardware.trap(entry, user);
         let outcome = resident
             .vcpu
-            .handle_trap(&trap, now, &resident.vm.pmap, &mut hardware);
+            .handle_trap(&trap, now, &resident.pmap, &mut hardware);
         let turn = match outcome {
             Outcome::Resume if self.is_quiet(now) => {
                 self.prepare(resident, now);
@@ -495,6 +495,7 @@ impl Cpu {
             );
         };
         self.loaded = next;
+        resident.look_from(self.shared.node);
         let mut hardware = self.hardware();
         if resident.vcpu.supervisor.is_none() {
             hardware.map_special_page(resident.special_page);

@@ -11,6 +11,7 @@ use crate::machine::shared::{GuestPages, PageRef, SharedMemory};
 use crate::machine::{DirtyPages, MachineMemory, NoMemory, NodeId, Owner, PageRange, RunSize};
 use crate::vm::pmap::Backing;
 use crate::vm::revoke::PageSet;
+use crate::vm::shootdown::ShootdownBox;
 use crate::vm::vcpu::Vcpu;
 use core::sync::atomic::Ordering;
 use spin::MutexGuard;
@@ -71,40 +72,46 @@ enum Old {
 }
 
 /// The memory of a virtual machine, held by a CPU that runs one of its virtual CPUs, for a call or
-/// a fault of that one. Others who change its pmap wait meanwhile. At its end at the latest
-/// everything is settled.
+/// a fault of that one, or by one that keeps it where it is by its slot's state. Others who change its pmap
+/// wait meanwhile. At its end at the latest everything is settled.
 pub struct GuestMemory<'a> {
-    monitor: &'static Monitor,
+    pub(super) monitor: &'static Monitor,
     node: NodeId,
-    vm: &'static ResidentVm,
-    vcpu: &'a mut Vcpu<'static>,
-    /// What the virtual CPU did not get.
-    wants: &'a mut Option<Want>,
+    pub(super) vm: &'static ResidentVm,
+    /// The virtual CPU that it is held for.
+    held_for: Option<HeldFor<'a>>,
     _backing: MutexGuard<'static, ()>,
     /// Pages that TLBs may map as they were before.
     changed: PageSet,
+    /// Virtual CPUs whose TLBs may, a bit each.
+    users: u16,
     /// Of this virtual CPU the real TLB alone may, not the second level.
     known: bool,
     old: [Option<Old>; OLD_MAX],
     old_count: usize,
 }
 
+/// The virtual CPU that is loaded here.
+struct HeldFor<'a> {
+    vcpu: &'a mut Vcpu<'static>,
+    /// What it did not get.
+    wants: &'a mut Option<Want>,
+}
+
 impl Cpu {
     /// The memory of the virtual machine whose virtual CPU `resident` is loaded here. Nobody may hold
     /// it on this CPU already.
     pub(super) fn guest_memory<'a>(&self, resident: &'a mut Resident) -> GuestMemory<'a> {
-        GuestMemory {
-            monitor: self.monitor,
-            node: self.shared.node,
-            vm: resident.vm,
+        let held_for = HeldFor {
             vcpu: &mut resident.vcpu,
             wants: &mut resident.wants,
-            _backing: resident.vm.backing.lock(),
-            changed: PageSet::EMPTY,
-            known: true,
-            old: [const { None }; OLD_MAX],
-            old_count: 0,
-        }
+        };
+        GuestMemory::hold(self, resident.vm, Some(held_for))
+    }
+
+    /// The memory of a virtual machine whose slot's state is held, on behalf of none of its virtual CPUs.
+    pub(super) fn memory_of(&self, vm: &'static ResidentVm) -> GuestMemory<'static> {
+        GuestMemory::hold(self, vm, None)
     }
 
     /// Pages with several users, taken near this CPU.
@@ -119,6 +126,23 @@ impl Monitor {
         SharedPages {
             monitor: self,
             node,
+        }
+    }
+}
+
+impl<'a> GuestMemory<'a> {
+    fn hold(cpu: &Cpu, vm: &'static ResidentVm, held_for: Option<HeldFor<'a>>) -> Self {
+        Self {
+            monitor: cpu.monitor,
+            node: cpu.shared.node,
+            vm,
+            held_for,
+            _backing: vm.backing.lock(),
+            changed: PageSet::EMPTY,
+            users: 0,
+            known: true,
+            old: [const { None }; OLD_MAX],
+            old_count: 0,
         }
     }
 }
@@ -142,8 +166,8 @@ impl GuestMemory<'_> {
             self.settle();
             take()
         });
-        if taken.is_err() {
-            *self.wants = Some(want);
+        if let (Err(_), Some(held_for)) = (&taken, &mut self.held_for) {
+            *held_for.wants = Some(want);
         }
         taken
     }
@@ -155,12 +179,14 @@ impl GuestMemory<'_> {
             Backing::Nothing => self.populate(at),
             Backing::Own(page) | Backing::Replicated(page) => Ok(page),
             Backing::Shared(page) => self.unshare(at, page),
+            // Who moves one holds this memory until it is there.
+            Backing::Moving(_) => Err(NoMemory),
         }
     }
 
     /// `at` loses its replicas: nobody reads one any more when this returns, and a page of the virtual machine's
     /// own can be written to.
-    fn collapse(&mut self, at: GuestPage) {
+    pub(super) fn collapse(&mut self, at: GuestPage) {
         self.give_up_replicas(at);
         if let Backing::Replicated(page) = self.vm.pmap.backing(at) {
             self.settle();
@@ -173,15 +199,22 @@ impl GuestMemory<'_> {
     /// Takes the replicas of `at` out of all views. They are free when no TLB maps them.
     #[inline(never)]
     fn give_up_replicas(&mut self, at: GuestPage) {
-        while let Some(page) = self.vm.pmap.give_up_any_replica(at) {
-            self.vm.pmap.build_linear_piece(at);
-            self.note_change(at);
+        while let Some(page) = self.give_up_any_replica(at) {
             // It was one, as the view said.
             let machine = &self.monitor.machine;
             if let Ok(page) = machine.take_replica(page, self.vm.slot.id, at) {
                 self.keep(Old::Own(page));
             }
         }
+    }
+
+    fn give_up_any_replica(&mut self, at: GuestPage) -> Option<MachinePage> {
+        let pmap = &self.vm.pmap;
+        let was_large = pmap.is_large(at);
+        let page = pmap.give_up_any_replica(at)?;
+        pmap.build_linear_piece(at);
+        self.note_change(at, was_large);
+        Some(page)
     }
 
     /// Copy on write: `at`, which is the shared `page`, becomes the virtual machine's own.
@@ -227,7 +260,7 @@ impl GuestMemory<'_> {
             Backing::Own(page) | Backing::Replicated(page) => {
                 RealMemory.zero(PageRange::new(page, 1));
             }
-            Backing::Shared(_) => self.free(at),
+            Backing::Shared(_) | Backing::Moving(_) => self.free(at),
         }
     }
 
@@ -245,35 +278,48 @@ impl GuestMemory<'_> {
         match self.exchange(at, backing) {
             Backing::Nothing => {}
             Backing::Shared(page) => self.keep(Old::Shared(PageRef::counted(page))),
-            Backing::Own(page) | Backing::Replicated(page) => {
-                let owner = Owner::Guest {
-                    vm: self.vm.slot.id,
-                    page: at,
-                };
-                let page = PageRange::new(page, 1);
-                // It was the virtual machine's, as its pmap said.
-                if let Ok(page) = self.monitor.machine.take_back(page, owner) {
+            Backing::Own(page) | Backing::Replicated(page) | Backing::Moving(page) => {
+                if self.take_away(at, page) {
                     self.monitor.lost(self.vm, 1);
-                    self.keep(Old::Own(page));
                 }
             }
         }
     }
 
+    /// `page`, which was behind `at` and the virtual machine's own, will be free; whether it was.
+    pub(super) fn take_away(&mut self, at: GuestPage, page: MachinePage) -> bool {
+        let owner = Owner::Guest {
+            vm: self.vm.slot.id,
+            page: at,
+        };
+        let page = PageRange::new(page, 1);
+        // It was the virtual machine's, as its pmap said.
+        let taken = self.monitor.machine.take_back(page, owner);
+        let was_own = taken.is_ok();
+        if let Ok(page) = taken {
+            self.keep(Old::Own(page));
+        }
+        was_own
+    }
+
     fn exchange(&mut self, at: GuestPage, backing: Backing) -> Backing {
         let pmap = &self.vm.pmap;
+        let was_large = pmap.is_large(at);
         let old = pmap.exchange(at, backing);
         pmap.build_linear_piece(at);
         if old != Backing::Nothing {
-            self.note_change(at);
+            self.note_change(at, was_large);
         }
         old
     }
 
-    /// TLBs may map `at` as it was before.
-    fn note_change(&mut self, at: GuestPage) {
+    /// TLBs may map `at` as it was before, also in a large page of the windows if it `was_large`.
+    pub(super) fn note_change(&mut self, at: GuestPage, was_large: bool) {
         self.changed.add(at);
-        self.known &= self.vcpu.revoke_soon(at, &self.vm.pmap);
+        self.users |= self.vm.pmap.take_users(at, was_large);
+        if let Some(HeldFor { vcpu, .. }) = &mut self.held_for {
+            self.known &= vcpu.revoke_soon(at, &self.vm.pmap);
+        }
     }
 
     fn keep(&mut self, old: Old) {
@@ -313,6 +359,35 @@ impl GuestMemory<'_> {
     }
 }
 
+impl GuestMemory<'_> {
+    /// Virtual CPUs that may have mapped one of `changed` forget it: nobody's TLB has it when this returns.
+    fn shoot_down(&mut self, changed: &PageSet) {
+        let vm = self.vm;
+        let all = ((1u32 << vm.slot.vcpu_count()) - 1) as u16;
+        let own = |held_for: &HeldFor<'_>| 1 << held_for.vcpu.number;
+        let own = self.held_for.as_ref().map_or(0, own);
+        let siblings = core::mem::take(&mut self.users) & all & !own;
+        let ask = |_, shootdown: &ShootdownBox| shootdown.ask_pages(changed);
+        let waiting = self.monitor.ask_siblings(vm, siblings, ask);
+        let is_known = core::mem::replace(&mut self.known, true);
+        if let Some(HeldFor { vcpu, .. }) = &mut self.held_for {
+            // SAFETY: interrupts are off, and no other handle is in use here.
+            let mut hardware = unsafe { RealCpu::here() };
+            if is_known {
+                vcpu.revoke_rest(changed, &vm.pmap, &mut hardware);
+            } else {
+                vcpu.revoke(changed, &vm.pmap, &mut hardware);
+            }
+        }
+        await_siblings(vm, waiting);
+        if all == own {
+            for page in changed.known() {
+                vm.pmap.forget_mappings(page);
+            }
+        }
+    }
+}
+
 impl GuestPages for GuestMemory<'_> {
     fn map(&mut self, at: GuestPage, page: PageRef) {
         if at.0 < self.vm.pmap.pages() {
@@ -326,7 +401,7 @@ impl GuestPages for GuestMemory<'_> {
         self.populate(at)?;
         let machine = &self.monitor.machine;
         match self.vm.pmap.backing(at) {
-            Backing::Nothing => Err(NoMemory),
+            Backing::Nothing | Backing::Moving(_) => Err(NoMemory),
             Backing::Shared(page) => Ok(machine.share(&PageRef::counted(page))),
             // With replicas: they hold the same.
             Backing::Own(page) | Backing::Replicated(page) => {
@@ -344,26 +419,7 @@ impl GuestPages for GuestMemory<'_> {
     fn settle(&mut self) {
         let changed = core::mem::replace(&mut self.changed, PageSet::EMPTY);
         if !changed.is_empty() {
-            let count = self.vm.slot.vcpu_count();
-            let own = 1 << self.vcpu.number;
-            let all = ((1u32 << count) - 1) as u16;
-            let ask =
-                |_, shootdown: &crate::vm::shootdown::ShootdownBox| shootdown.ask_pages(&changed);
-            let waiting = self.monitor.ask_siblings(self.vm, all & !own, ask);
-            // SAFETY: interrupts are off, and no other handle is in use here.
-            let mut hardware = unsafe { RealCpu::here() };
-            if core::mem::replace(&mut self.known, true) {
-                self.vcpu
-                    .revoke_rest(&changed, &self.vm.pmap, &mut hardware);
-            } else {
-                self.vcpu.revoke(&changed, &self.vm.pmap, &mut hardware);
-            }
-            await_siblings(self.vm, waiting);
-            if count == 1 {
-                for page in changed.known() {
-                    self.vm.pmap.forget_mappings(page);
-                }
-            }
+            self.shoot_down(&changed);
         }
         for old in self.old.iter_mut().take(self.old_count) {
             match old.take() {

@@ -15,6 +15,7 @@ pub mod fetch;
 pub mod lifecycle;
 pub mod load;
 pub mod memory;
+pub mod moves;
 pub mod net;
 pub mod pages;
 pub mod partition;

@@ -15,8 +15,9 @@ use crate::vm::pmap::{Backing, Pmap, PmapEntry, LINEAR_PIECE};
 use crate::vm::shootdown::ShootdownBox;
 use crate::vm::special::SpecialPage;
 use crate::vm::vcpu::{Registers, Vcpu, VcpuCounters};
+use crate::vm::view::View;
 use crate::vm::vtlb::VirtualTlb;
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use core::{fmt, mem, ptr, slice};
 use disco_abi::{
     BOOT_INFO_GUEST_PHYSICAL, BOOT_MAGIC, CSSEG_WINDOW, CSSEG_WINDOW_SIZE, PAGE_SIZE, VCPUS_PER_VM,
@@ -62,6 +63,10 @@ pub struct Resident {
     pub vcpu: Vcpu<'static>,
     /// Its virtual machine.
     pub vm: &'static ResidentVm,
+    /// The physical-to-machine map as it is seen from the node where it runs.
+    pub pmap: Pmap<'static>,
+    /// That node.
+    pub looks_from: NodeId,
     /// Its number for the scheduler.
     pub id: VcpuId,
     /// What its siblings write for it.
@@ -184,24 +189,16 @@ impl Monitor {
         node: NodeId,
     ) -> Result<&'static ResidentVm, NoMemory> {
         let memory = slot.described.memory.get() & !(LINEAR_PIECE - 1);
-        const HEAD: usize = mem::size_of::<ResidentVm>();
-        let (pages, pieces) = (memory / PAGE_SIZE, memory / LINEAR_PIECE);
+        let pages = memory / PAGE_SIZE;
         let pmap_bytes = pages * mem::size_of::<PmapEntry>() as u64;
-        let linear_bytes = pieces * mem::size_of::<LinearEntry>() as u64;
         let entries = self.service_pages(slot.id, node, pmap_bytes)?;
-        let head = self.service_pages(slot.id, node, HEAD as u64 + linear_bytes)?;
+        let head = self.service_pages(slot.id, node, mem::size_of::<ResidentVm>() as u64)?;
         // SAFETY: the pages were just allocated for this virtual machine, live until it is torn
-        // down, and are zeroed, which is a valid `PmapEntry` and `LinearEntry`.
+        // down, and are zeroed, which is a valid `PmapEntry`.
         let (entries, head) = unsafe { (RealMemory::bytes(entries), RealMemory::bytes(head)) };
-        let linear = head[HEAD..].as_ptr().cast::<LinearEntry>();
-        // SAFETY: as above; the sizes are those that were asked for, and `HEAD` is a multiple of
-        // a cache line.
-        let pmap = unsafe {
-            Pmap::new(
-                slice::from_raw_parts(entries.as_ptr().cast(), pages as usize),
-                slice::from_raw_parts(linear, pieces as usize),
-            )
-        };
+        // SAFETY: as above; the size is what was asked for.
+        let entries = unsafe { slice::from_raw_parts(entries.as_ptr().cast(), pages as usize) };
+        let pmap = self.place_views(slot, entries, memory)?;
         let place = head.as_mut_ptr().cast::<ResidentVm>();
         // SAFETY: as above; the reference is made of what was written.
         unsafe {
@@ -216,6 +213,52 @@ impl Monitor {
             });
             Ok(&*place)
         }
+    }
+
+    /// The map in `entries` of `memory` bytes with a view for each node in that node's memory, if there
+    /// are several.
+    fn place_views(
+        &self,
+        slot: &VmSlot,
+        entries: &'static [PmapEntry],
+        memory: u64,
+    ) -> Result<Pmap<'static>, NoMemory> {
+        let pieces = memory / LINEAR_PIECE;
+        let linear_bytes = pieces * mem::size_of::<LinearEntry>() as u64;
+        let has_replicas = self.machine.nodes().count() > 1;
+        let words = if has_replicas { entries.len() } else { 0 };
+        let word_bytes = (words * mem::size_of::<AtomicU32>()) as u64;
+        let place = |node: NodeId| {
+            let pages = self.service_pages(slot.id, node, linear_bytes + word_bytes)?;
+            // SAFETY: the pages were just allocated for this virtual machine and live until it is torn
+            // down; zeros are valid entries, and the sizes are those that were asked for.
+            Ok(unsafe {
+                let bytes = RealMemory::bytes(pages);
+                let linear = bytes.as_ptr().cast::<LinearEntry>();
+                let replicas = bytes.as_ptr().add(linear_bytes as usize);
+                View::new(
+                    slice::from_raw_parts(replicas.cast(), words),
+                    slice::from_raw_parts(linear, pieces as usize),
+                )
+            })
+        };
+        if !has_replicas {
+            return Ok(Pmap::new(entries, place(NodeId(0))?.linear()));
+        }
+        let count = self.machine.nodes().count();
+        let bytes = (count * mem::size_of::<View<'_>>()) as u64;
+        let table = self.service_pages(slot.id, NodeId(0), bytes)?;
+        // SAFETY: as above, and each place is written before it is read.
+        let table = unsafe {
+            let first = RealMemory::bytes(table)
+                .as_mut_ptr()
+                .cast::<View<'static>>();
+            for (number, node) in self.machine.nodes().enumerate() {
+                first.add(number).write(place(node.id())?);
+            }
+            slice::from_raw_parts(first, count)
+        };
+        Ok(Pmap::with_views(entries, table))
     }
 
     /// Virtual CPU `number` of `vm`, which has yet to be reset.
@@ -253,6 +296,8 @@ impl Monitor {
             (&raw mut (*vcpu).number).write(number.into());
             (&raw mut (*vcpu).supervisor).write(None);
             (&raw mut (*place).vm).write(vm);
+            (&raw mut (*place).pmap).write(vm.pmap.looked_at_by(number.into()));
+            (&raw mut (*place).looks_from).write(NodeId(0));
             (&raw mut (*place).id).write(slot.vcpu(number));
             (&raw mut (*place).shared).write(&vm.shared[usize::from(number)]);
             (&raw mut (*place).special_page).write(special.first);
@@ -352,12 +397,24 @@ impl Resident {
         vcpu.clear();
         vcpu.reset(pc, now);
         vcpu.context.special = ptr::from_ref(vcpu.special) as u64;
-        (vcpu.context.linear_base, vcpu.context.linear_count) = self.vm.pmap.linear_table();
+        (vcpu.context.linear_base, vcpu.context.linear_count) = self.pmap.linear_table();
         vcpu.context.csseg_count = CSSEG_WINDOW_SIZE.min(memory) / LINEAR_PIECE;
         vcpu.context.gpr[A0] = argument;
         vcpu.context.gpr[A1] = BOOT_MAGIC;
         self.shared.messages.store(0, Ordering::Relaxed);
         let _ = self.shared.shootdown.take();
         self.wants = None;
+    }
+
+    /// It will run on a CPU of `node`: that node's replicas are its own from now on. The real TLB holds
+    /// nothing of it.
+    pub fn look_from(&mut self, node: NodeId) {
+        if self.looks_from == node {
+            return;
+        }
+        self.looks_from = node;
+        self.pmap = self.pmap.seen_from(node);
+        (self.vcpu.context.linear_base, _) = self.pmap.linear_table();
+        self.vcpu.l2.clear();
     }
 }

@@ -204,7 +204,7 @@ impl Cpu {
         for request in requests.iter() {
             resident.vcpu.shoot_down(request, &mut self.hardware());
         }
-        let (pages, pmap) = (requests.pages(), &resident.vm.pmap);
+        let (pages, pmap) = (requests.pages(), &resident.pmap);
         resident.vcpu.revoke(pages, pmap, &mut self.hardware());
     }
 }

@@ -10,7 +10,7 @@ use crate::console::command::Format;
 use crate::console::memory_report::{KindRow, PageRow, VmMemoryRow};
 use crate::console::report::Row;
 use crate::disk::{Disks, Use};
-use crate::machine::{Audit, Owner, Usage};
+use crate::machine::{Audit, Node, NodeId, Owner, Usage};
 use crate::net::switch::Subnet;
 use crate::vm::pmap::Backing;
 use core::sync::atomic::Ordering;
@@ -172,7 +172,9 @@ impl Monitor {
         self.with_resident(slot, |vm| {
             for (_, backing) in vm.pmap.iter() {
                 match backing {
-                    Backing::Own(_) | Backing::Replicated(_) => own += PAGE_SIZE,
+                    Backing::Own(_) | Backing::Replicated(_) | Backing::Moving(_) => {
+                        own += PAGE_SIZE
+                    }
                     _ => shared += PAGE_SIZE,
                 }
             }
@@ -307,6 +309,10 @@ impl Cpu {
             }
             Some(Some(backing)) => backing,
         };
+        let replica = |node: NodeId| {
+            let replica = |vm: &ResidentVm| vm.pmap.replica(guest, node);
+            monitor.with_resident(slot, replica).flatten()
+        };
         let machine = backing.page();
         let node = machine.and_then(|page| monitor.machine.node_of(page));
         let row = PageRow {
@@ -316,6 +322,7 @@ impl Cpu {
                 Backing::Nothing => "no page yet",
                 Backing::Own(_) => "own",
                 Backing::Replicated(_) => "replicated",
+                Backing::Moving(_) => "moving",
                 Backing::Shared(_) => "shared",
             },
             users: machine.map_or(0, |page| monitor.machine.users_of(page).into()),
@@ -324,5 +331,18 @@ impl Cpu {
         };
         self.answer(&mut |out| PageRow::write_head(out, format));
         self.answer(&mut |out| row.write_row(out, format));
+        for node in monitor.machine.nodes().map(Node::id) {
+            let Some(page) = replica(node) else {
+                continue;
+            };
+            let row = PageRow {
+                machine: Some(page.address().0),
+                node: Some(node.0.into()),
+                owner: "replica",
+                users: 0,
+                ..row
+            };
+            self.answer(&mut |out| row.write_row(out, format));
+        }
     }
 }

@@ -226,7 +226,9 @@ impl Vcpu<'_> {
             let bytes = entry.page_bytes();
             let physical = GuestPhysical(page_base(lo, bytes) | address & (bytes - 1));
             match pmap.backing(physical.page()) {
-                Backing::Nothing => return self.unbacked(physical, lo, address, trap, pmap),
+                Backing::Nothing | Backing::Moving(_) => {
+                    return self.unbacked(physical, lo, address, trap, pmap);
+                }
                 Backing::Shared(_) | Backing::Replicated(_)
                     if trap.is_store() && lo & LO_D != 0 =>
                 {
@@ -286,7 +288,9 @@ impl Vcpu<'_> {
     ) -> Fault {
         let physical = GuestPhysical(offset);
         match pmap.backing(physical.page()) {
-            Backing::Nothing => return self.unbacked(physical, LO_D, address, trap, pmap),
+            Backing::Nothing | Backing::Moving(_) => {
+                return self.unbacked(physical, LO_D, address, trap, pmap);
+            }
             Backing::Shared(_) | Backing::Replicated(_) if trap.is_store() => {
                 return Fault::Unshare(physical.page());
             }
@@ -297,7 +301,7 @@ impl Vcpu<'_> {
         let first = offset & !granule.pair_mask();
         let machine = |offset| {
             let page = GuestPhysical(offset).page();
-            let lo = pmap.entry_lo(page).unwrap_or(0);
+            let lo = pmap.map_window(page).unwrap_or(0);
             lo | small_page(offset, granule) | LO_G as u32
         };
         let (lo0, lo1) = (machine(first), machine(first + granule.bytes()));

@@ -29,11 +29,12 @@ const GLOBAL: u32 = 1;
 #[derive(Debug, Default)]
 pub struct PmapEntry {
     /// Machine page number (4 KiB units), cache attribute, D and V: EntryLo of the whole page. 0
-    /// if it has no machine page; without D if that has other users or replicas. [`REPLICAS`] and
-    /// [`OWN`], which no TLB sees, are 0 but for pages with replicas.
+    /// if it has no machine page; without D if that has other users or replicas, without V while it
+    /// moves. [`REPLICAS`] and [`OWN`], which no TLB sees, are 0 but for pages with replicas, or that move.
     pub(super) lo: AtomicU32,
-    /// Not 0: it was mapped in more places than are recorded.
-    many: AtomicU32,
+    /// A bit for each virtual CPU that may have mapped it since its EntryLo changed, but for large pages of the
+    /// windows; and [`MANY`].
+    mapped: AtomicU32,
     /// Second-level tag, with the granule's size and [`MARK`], of each virtual mapping, whichever
     /// virtual CPU's; 0 where unused.
     backmaps: [AtomicU64; BACKMAPS],
@@ -57,6 +58,8 @@ pub struct Pmap<'a> {
     pub(super) views: &'a [View<'a>],
     /// Of the node that it is looked at from.
     pub(super) here: View<'a>,
+    /// The virtual CPU that looks at it, as its bit in [`PmapEntry::mapped`]; all if that is not known.
+    looks: u32,
 }
 
 /// What is behind a guest page.
@@ -70,6 +73,9 @@ pub enum Backing {
     Replicated(MachinePage),
     /// A machine page that others may use too: read-only. It may have replicas as well.
     Shared(MachinePage),
+    /// A machine page that is being moved or copied: whoever holds the backing lock will say where it
+    /// is. Nobody maps it meanwhile, and nobody writes to it.
+    Moving(MachinePage),
 }
 
 impl Backing {
@@ -77,7 +83,9 @@ impl Backing {
     pub const fn page(self) -> Option<MachinePage> {
         match self {
             Self::Nothing => None,
-            Self::Own(page) | Self::Replicated(page) | Self::Shared(page) => Some(page),
+            Self::Own(page) | Self::Replicated(page) | Self::Shared(page) | Self::Moving(page) => {
+                Some(page)
+            }
         }
     }
 
@@ -85,6 +93,7 @@ impl Backing {
         let page = MachinePage(lo as u64 >> 8);
         match lo {
             0 => Self::Nothing,
+            _ if lo & LO_V as u32 == 0 => Self::Moving(page),
             _ if lo & LO_D as u32 != 0 => Self::Own(page),
             _ if lo & OWN != 0 => Self::Replicated(page),
             _ => Self::Shared(page),
@@ -97,6 +106,7 @@ impl Backing {
             Self::Own(page) => entry_lo(page),
             Self::Replicated(page) => read_only(page) | OWN,
             Self::Shared(page) => read_only(page),
+            Self::Moving(page) => read_only(page) & !(LO_V as u32),
         }
     }
 }
@@ -116,6 +126,8 @@ pub(super) const REPLICAS: u32 = 1;
 /// In a pmap's word without D: the page is the virtual machine's own. A machine page's number is that of
 /// a 4 KiB page and aligned, so this bit of it is 0.
 const OWN: u32 = 1 << 6;
+/// In [`PmapEntry::mapped`]: it was mapped in more places than are recorded.
+const MANY: u32 = 1 << 31;
 
 /// Tags of the page at address 0 with ASID 0 are 0 themselves: bit 12 is never set in a tag.
 const MARK: u64 = 1 << 12;
@@ -138,7 +150,19 @@ impl PmapEntry {
         for backmap in &self.backmaps {
             backmap.store(0, Ordering::Relaxed);
         }
-        self.many.store(0, Ordering::Relaxed);
+        self.mapped.store(0, Ordering::Relaxed);
+    }
+
+    fn is_many(&self) -> bool {
+        self.mapped.load(Ordering::Acquire) & MANY != 0
+    }
+
+    /// Sets bits of [`PmapEntry::mapped`]. What is set already need not be written: who takes the bits away asks
+    /// those whose they were.
+    fn note(&self, bits: u32) {
+        if self.mapped.load(Ordering::Relaxed) & bits != bits {
+            self.mapped.fetch_or(bits, Ordering::Relaxed);
+        }
     }
 }
 
@@ -152,6 +176,7 @@ impl<'a> Pmap<'a> {
             entries,
             views,
             here,
+            looks: !MANY,
         }
     }
 
@@ -162,7 +187,15 @@ impl<'a> Pmap<'a> {
             entries,
             views,
             here,
+            looks: !MANY,
         }
+    }
+
+    /// The same map as virtual CPU `number` uses it, which changes find by that, see [`Pmap::take_users`].
+    #[must_use]
+    pub const fn looked_at_by(mut self, number: u32) -> Self {
+        self.looks = 1 << (number % 16);
+        self
     }
 
     /// Pages of guest-physical memory.
@@ -251,6 +284,59 @@ impl<'a> Pmap<'a> {
         None
     }
 
+    /// What is behind `guest` begins to move: from now on nobody maps it, whoever misses on it waits for the backing
+    /// lock, and it can get replicas, also one of the virtual machine's own. What was there before. It ends with
+    /// [`Pmap::end_move`], or with [`Pmap::exchange`] when it has another machine page.
+    pub fn begin_move(&self, guest: GuestPage) -> Backing {
+        let before = self.word(guest);
+        let own = if before & LO_D as u32 != 0 { OWN } else { 0 };
+        if let Some(entry) = self.entry(guest) {
+            let moving = before & !(LO_D | LO_V) as u32 | own;
+            // Only the backing lock's holder writes it.
+            entry.lo.store(moving, Ordering::SeqCst);
+        }
+        Backing::of(before)
+    }
+
+    /// A page that was to move is where it was, and read-only if it was not: with the replicas it has got. One of the
+    /// virtual machine's own that has none is put behind it again with [`Pmap::exchange`].
+    pub fn end_move(&self, guest: GuestPage) {
+        if let Some(entry) = self.entry(guest) {
+            entry.lo.fetch_or(LO_V as u32, Ordering::AcqRel);
+        }
+    }
+
+    /// The virtual CPUs, a bit each, that may have mapped `guest` as it was before its EntryLo changed, and have to be
+    /// asked to forget it. `was_large`: [`Pmap::is_large`] before the change.
+    pub fn take_users(&self, guest: GuestPage, was_large: bool) -> u16 {
+        fence(Ordering::SeqCst);
+        let users = self
+            .entry(guest)
+            .map_or(0, |entry| entry.mapped.fetch_and(MANY, Ordering::SeqCst));
+        if was_large {
+            u16::MAX
+        } else {
+            users as u16
+        }
+    }
+
+    /// Whether a large page of the windows covers `guest`, for any node: who maps that is not recorded.
+    pub fn is_large(&self, guest: GuestPage) -> bool {
+        let piece = piece_of(guest);
+        let views = self.all_views().iter();
+        views
+            .filter_map(|view| view.linear.get(piece))
+            .any(|entry| entry.get().page_mask != 0)
+    }
+
+    /// Like [`Pmap::entry_lo`], for a small page of a linear window that is about to be mapped.
+    pub fn map_window(&self, guest: GuestPage) -> Option<u32> {
+        let entry = self.entry(guest)?;
+        entry.note(self.looks);
+        fence(Ordering::SeqCst);
+        self.seen(guest, entry.lo.load(Ordering::Acquire))
+    }
+
     /// EntryLo of a guest page as it is seen from here: page number, cache attribute, D and V.
     pub fn entry_lo(&self, guest: GuestPage) -> Option<u32> {
         let lo = self.entry(guest)?.lo.load(Ordering::Acquire);
@@ -259,10 +345,13 @@ impl<'a> Pmap<'a> {
 
     /// EntryLo of a guest page whose word is `lo`.
     fn seen(&self, guest: GuestPage, lo: u32) -> Option<u32> {
+        if lo & LO_V as u32 == 0 {
+            return None;
+        }
         if lo & (REPLICAS | OWN) != 0 {
             return Some(self.replica_lo(guest, lo & !(REPLICAS | OWN)));
         }
-        (lo != 0).then_some(lo)
+        Some(lo)
     }
 
     /// Records that `guest` is about to be mapped under the second-level tag `tag`, and gives its
@@ -270,9 +359,9 @@ impl<'a> Pmap<'a> {
     /// every mapping of the old one.
     pub fn map(&self, guest: GuestPage, tag: u64) -> Option<u32> {
         let entry = self.entry(guest)?;
-        if entry.many.load(Ordering::Relaxed) == 0 && !entry.add_backmap(tag | MARK) {
-            entry.many.store(1, Ordering::Relaxed);
-        }
+        let fits =
+            entry.mapped.load(Ordering::Relaxed) & MANY != 0 || entry.add_backmap(tag | MARK);
+        entry.note(if fits { self.looks } else { self.looks | MANY });
         fence(Ordering::SeqCst);
         let lo = entry.lo.load(Ordering::Acquire);
         self.seen(guest, lo)
@@ -281,7 +370,7 @@ impl<'a> Pmap<'a> {
     /// Where `guest` may be mapped.
     pub fn mappings(&self, guest: GuestPage) -> Mappings {
         match self.entry(guest) {
-            Some(entry) if entry.many.load(Ordering::Acquire) != 0 => Mappings::Many,
+            Some(entry) if entry.is_many() => Mappings::Many,
             Some(entry) => Mappings::Tags(
                 [0, 1].map(|number| entry.backmaps[number].load(Ordering::Acquire) & !MARK),
             ),
@@ -292,9 +381,8 @@ impl<'a> Pmap<'a> {
     /// Whether a mapping of `guest` under `tag` would be found.
     pub fn is_recorded(&self, guest: GuestPage, tag: u64) -> bool {
         let is_mark = |backmap: &AtomicU64| backmap.load(Ordering::Acquire) == tag | MARK;
-        self.entry(guest).is_some_and(|entry| {
-            entry.many.load(Ordering::Acquire) != 0 || entry.backmaps.iter().any(is_mark)
-        })
+        self.entry(guest)
+            .is_some_and(|entry| entry.is_many() || entry.backmaps.iter().any(is_mark))
     }
 
     /// Forgets all backmaps: no TLB holds anything of this virtual machine any more.
@@ -315,7 +403,7 @@ impl<'a> Pmap<'a> {
     /// Computes the linear table's entry for the piece that holds `guest`, after its backing
     /// changed.
     pub fn build_linear_piece(&self, guest: GuestPage) {
-        self.build_piece((guest.0 / (2 * LINEAR_PAGES)) as usize);
+        self.build_piece(piece_of(guest));
     }
 
     fn build_piece(&self, piece: usize) {
@@ -364,6 +452,11 @@ impl<'a> Pmap<'a> {
             .map(|(guest, entry)| (guest, Backing::of(entry.lo.load(Ordering::Acquire))))
             .filter(|(_, backing)| *backing != Backing::Nothing)
     }
+}
+
+/// The piece of the linear table that `guest` is in.
+const fn piece_of(guest: GuestPage) -> usize {
+    (guest.0 / (2 * LINEAR_PAGES)) as usize
 }
 
 /// The first machine page of a large page of the windows, if all pages that `page` has for its guest pages

@@ -31,6 +31,11 @@ impl<'a> View<'a> {
         Self { replicas, linear }
     }
 
+    /// Its linear table.
+    pub const fn linear(&self) -> &'a [LinearEntry] {
+        self.linear
+    }
+
     fn word(&self, guest: GuestPage) -> Option<&'a AtomicU32> {
         self.replicas.get(usize::try_from(guest.0).ok()?)
     }
@@ -111,7 +116,7 @@ impl<'a> Pmap<'a> {
         };
         let is_read_only = matches!(
             self.backing(guest),
-            Backing::Replicated(_) | Backing::Shared(_)
+            Backing::Replicated(_) | Backing::Shared(_) | Backing::Moving(_)
         );
         match view.word(guest) {
             Some(word) if is_read_only && word.load(Ordering::Relaxed) == 0 => {
