@@ -50,6 +50,9 @@ pub enum Action {
     /// Check for as long as you like.
     #[command(subcommand)]
     Soak(SoakAction),
+    /// Write a page that shows where memory was in a run, who used it, and how it moved.
+    #[command(after_help = NUMA_REPORT_EXAMPLES)]
+    NumaReport(NumaReportArgs),
     /// Print what the monitor's parts take, and check its size.
     #[command(after_help = "Example:\n  cargo xtask sizes")]
     Sizes,
@@ -125,6 +128,14 @@ Examples:
   cargo xtask soak properties lockstep --seed 7
   PROPTEST_CASES=5000 cargo xtask soak properties disk:: schedule:: --rounds 3
   cargo xtask soak properties vm:: --big-endian";
+
+const NUMA_REPORT_EXAMPLES: &str = "\
+The page needs nothing but itself: open it in a browser. The description of the run's machine has to say
+`events_ms = 1000` in its table `[numa]`: the interval of what the page shows.
+
+Examples:
+  cargo xtask run --machine FILE --events events.jsonl
+  cargo xtask numa-report events.jsonl --output numa.html";
 
 const CONFORMANCE_EXAMPLES: &str = "\
 The programs are in guests/conformance, the differences that are allowed in
@@ -236,6 +247,17 @@ pub struct TestArgs {
     /// this flag, or if they begin with `big-endian`.
     #[arg(long)]
     pub big_endian: bool,
+}
+
+/// Arguments of `numa-report`.
+#[derive(Args)]
+pub struct NumaReportArgs {
+    /// The events of a run: what `run --events FILE` wrote.
+    #[arg(value_name = "EVENTS")]
+    pub events: PathBuf,
+    /// Where the page goes.
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
 }
 
 /// Arguments of `conformance`.

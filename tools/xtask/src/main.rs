@@ -13,6 +13,7 @@ mod doctor;
 mod flash;
 mod fuzz;
 mod lint;
+mod numa_report;
 mod paths;
 mod payload;
 mod process;
@@ -65,6 +66,7 @@ fn act(action: Action, installer: &Installer) -> Result<ExitCode> {
         Action::Soak(cli::SoakAction::Properties(args)) => {
             return soak::properties(&args, installer)
         }
+        Action::NumaReport(args) => numa_report::run(&args)?,
         Action::Sizes => sizes(installer)?,
         Action::Fmt => lint::format(false)?,
         Action::Lint => lint::lint()?,
