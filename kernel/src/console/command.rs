@@ -36,6 +36,8 @@ pub enum Command<V> {
     MemPage(u64, Format),
     /// Moves a page of a virtual machine, by guest-physical address, to a node.
     NumaMove(V, u64, u64),
+    /// Moves random pages of all virtual machines for so many seconds.
+    NumaShake(u64),
     /// Shows the virtual disks and who has them.
     Disk(Format),
     /// Shows what the virtual subnet carries.
@@ -64,6 +66,7 @@ impl<V> Command<V> {
             Self::Cpus(format) => Command::Cpus(format),
             Self::Mem(format) => Command::Mem(format),
             Self::MemPage(address, format) => Command::MemPage(address, format),
+            Self::NumaShake(seconds) => Command::NumaShake(seconds),
             Self::NumaMove(vm, address, node) => Command::NumaMove(resolve(vm)?, address, node),
             Self::Disk(format) => Command::Disk(format),
             Self::Net(format) => Command::Net(format),
@@ -85,6 +88,7 @@ enum Takes {
     AddressAndJson,
     VmAddressAndJson,
     VmAddressAndNode,
+    Seconds,
     Words,
 }
 
@@ -98,6 +102,7 @@ impl Takes {
             Self::AddressAndJson => " ADDRESS [--json]",
             Self::VmAddressAndJson => " NAME ADDRESS [--json]",
             Self::VmAddressAndNode => " NAME ADDRESS NODE",
+            Self::Seconds => " SECONDS",
             Self::Words => " [COMMAND]",
         }
     }
@@ -105,7 +110,7 @@ impl Takes {
     const fn has_json(self) -> bool {
         !matches!(
             self,
-            Self::Nothing | Self::Vm | Self::VmAddressAndNode | Self::Words
+            Self::Nothing | Self::Vm | Self::VmAddressAndNode | Self::Seconds | Self::Words
         )
     }
 
@@ -123,8 +128,8 @@ impl Takes {
         )
     }
 
-    const fn has_node(self) -> bool {
-        matches!(self, Self::VmAddressAndNode)
+    const fn has_number(self) -> bool {
+        matches!(self, Self::VmAddressAndNode | Self::Seconds)
     }
 }
 
@@ -156,7 +161,7 @@ const fn entry(
 }
 
 const HELP: usize = 0;
-static ENTRIES: [Entry; 17] = [
+static ENTRIES: [Entry; 18] = [
     entry("help", "", Takes::Words, "this list, or more about one command", ""),
     entry("vm", "list", Takes::Json, "every virtual machine: state, memory, CPU time", ""),
     entry("vm", "info", Takes::VmAndJson, "one virtual machine and its virtual CPUs", ""),
@@ -174,6 +179,8 @@ static ENTRIES: [Entry; 17] = [
     entry("numa", "move", Takes::VmAddressAndNode, "move a virtual machine's page to a node",
         "The guest-physical address is in hexadecimal: `numa move alpha 0x1c000 1`. `vm page` shows where the page is.\n\
          A page with several users stays where it is, and the node gets a replica of it.\n"),
+    entry("numa", "shake", Takes::Seconds, "move random pages of all virtual machines: a test",
+        "As fast as it can: to nodes and back, with replicas and without, for so many seconds; 0 ends it.\n"),
     entry("disk", "", Takes::Json, "each virtual disk: its mode, what of it is in memory, who has it",
         "One line for each virtual machine that has it, and one for the disk: pages of the cache that all share, and\n\
          how many of the blocks read were there. PRIVATE: sectors that a virtual machine has written for itself.\n"),
@@ -207,8 +214,8 @@ pub enum ParseError<'a> {
     NameMissing(&'static Entry),
     /// An address has to follow.
     AddressMissing(&'static Entry),
-    /// The number of a node has to follow.
-    NodeMissing(&'static Entry),
+    /// A number has to follow.
+    NumberMissing(&'static Entry),
     /// This word is no number.
     NoNumber(&'static Entry, &'a str),
     /// This word is no address.
@@ -244,9 +251,9 @@ impl Display for ParseError<'_> {
                     entry.first, entry.second
                 )
             }
-            Self::NodeMissing(entry) => write!(
+            Self::NumberMissing(entry) => write!(
                 out,
-                "`{} {}` needs the number of a node: `{entry}`; `mem` shows the nodes",
+                "`{} {}` needs a number: `{entry}`",
                 entry.first, entry.second
             ),
             Self::NoNumber(entry, word) => {
@@ -285,7 +292,7 @@ pub fn parse(line: &str) -> Result<Option<Command<&str>>, ParseError<'_>> {
     if entry.takes == Takes::Words {
         return help_about(words);
     }
-    let (mut name, mut address, mut node) = (None, None, None);
+    let (mut name, mut address, mut number) = (None, None, None);
     let mut format = Format::Text;
     for word in words {
         let takes = entry.takes;
@@ -295,16 +302,16 @@ pub fn parse(line: &str) -> Result<Option<Command<&str>>, ParseError<'_>> {
             name = Some(word);
         } else if takes.has_address() && address.is_none() && !word.starts_with('-') {
             address = Some(parse_address(word).ok_or(ParseError::NoAddress(entry, word))?);
-        } else if takes.has_node() && node.is_none() && !word.starts_with('-') {
-            let number = word.parse::<u64>();
-            node = Some(number.map_err(|_| ParseError::NoNumber(entry, word))?);
+        } else if takes.has_number() && number.is_none() && !word.starts_with('-') {
+            let parsed = word.parse::<u64>();
+            number = Some(parsed.map_err(|_| ParseError::NoNumber(entry, word))?);
         } else {
             return Err(ParseError::TooMuch(entry, word));
         }
     }
     let named = || name.ok_or(ParseError::NameMissing(entry));
     let address = || address.ok_or(ParseError::AddressMissing(entry));
-    let node = || node.ok_or(ParseError::NodeMissing(entry));
+    let number = || number.ok_or(ParseError::NumberMissing(entry));
     Ok(Some(match (entry.first, entry.second) {
         ("vm", "list") => Command::VmList(format),
         ("vm", "info") => Command::VmInfo(named()?, format),
@@ -315,7 +322,8 @@ pub fn parse(line: &str) -> Result<Option<Command<&str>>, ParseError<'_>> {
         ("cpus", _) => Command::Cpus(format),
         ("mem", "page") => Command::MemPage(address()?, format),
         ("mem", _) => Command::Mem(format),
-        ("numa", _) => Command::NumaMove(named()?, address()?, node()?),
+        ("numa", "shake") => Command::NumaShake(number()?),
+        ("numa", _) => Command::NumaMove(named()?, address()?, number()?),
         ("disk", _) => Command::Disk(format),
         ("net", _) => Command::Net(format),
         ("devices", _) => Command::Devices(format),
@@ -412,7 +420,11 @@ pub fn complete<'n>(
             }
         }
         (Some("mem"), None, _) => offer("page"),
-        (Some("numa"), None, _) => offer("move"),
+        (Some("numa"), None, _) => {
+            for entry in ENTRIES.iter().filter(|entry| entry.first == "numa") {
+                offer(entry.second);
+            }
+        }
         (Some("numa"), Some("move"), None) => names.for_each(offer),
         (Some("vm"), Some("info" | "page" | "console" | "stop" | "start"), None) => {
             names.for_each(offer)

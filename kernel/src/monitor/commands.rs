@@ -53,6 +53,7 @@ impl Cpu {
                     self.vm_page(slot, address, format);
                 }
             }
+            Command::NumaShake(seconds) => self.numa_shake(seconds),
             Command::NumaMove(vm, address, node) => {
                 if let Some(slot) = slot(vm) {
                     self.numa_move(slot, address, node);

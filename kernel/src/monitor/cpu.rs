@@ -8,6 +8,7 @@ use super::calls::Done;
 use super::device;
 use super::real::{self, RealCpu};
 use super::resident::Resident;
+use super::shake;
 use super::slot::{Ending, Message, VmSlot};
 use super::Monitor;
 use crate::clock::{self, count_hz, Clock, LOOK_AT_CLOCK};
@@ -115,6 +116,8 @@ pub struct Cpu {
     pub(super) console_due: u64,
     /// Virtual CPUs that a turn has switched off.
     ended: VcpuSet,
+    /// For `numa shake`: the last random number.
+    pub(super) random: u64,
 }
 
 impl Cpu {
@@ -149,6 +152,7 @@ impl Cpu {
                 timer: 0,
                 console_due: if number == 0 { 0 } else { u64::MAX },
                 ended: VcpuSet::EMPTY,
+                random: number as u64 + 1,
             });
             cp0::set_kscratch4(place as u64);
             trap::set_context(&raw mut (*place).idle);
@@ -371,6 +375,9 @@ impl Cpu {
                 self.pause(resident);
                 turn = true;
                 continue;
+            }
+            if turn && shake::is_on(now) {
+                self.until = self.until.min(self.shake(resident));
             }
             let now = self.now();
             self.prepare(resident, now);

@@ -21,6 +21,7 @@ pub mod pages;
 pub mod partition;
 pub mod real;
 pub mod resident;
+pub mod shake;
 pub mod shortage;
 pub mod siblings;
 pub mod slot;

@@ -12,7 +12,7 @@ use super::slot::VmSlot;
 use crate::address::{GuestPage, GuestPhysical, MachinePage};
 use crate::machine::shared::GuestPages;
 use crate::machine::{DirtyPages, NoMemory, NodeId};
-use crate::numa::NodeSet;
+use crate::numa::{Action, NodeSet};
 use crate::vm::pmap::Backing;
 use core::fmt;
 
@@ -258,6 +258,22 @@ impl GuestMemory<'_> {
 }
 
 impl Cpu {
+    /// Counts what was done with a page for `numa` and the events, but not its time.
+    pub(super) fn count_move(&self, moved: Moved) {
+        let node = |page| {
+            self.monitor
+                .machine
+                .node_of(page)
+                .map_or(NodeId(0), |node| node.id())
+        };
+        let (home, action) = match moved {
+            Moved::To(from, to) => (from, Action::Migrate(node(to))),
+            Moved::Replicated(of, to) => (of, Action::Replicate(NodeSet::of(node(to)))),
+            Moved::Collapsed(page) => (page, Action::Collapse),
+        };
+        self.shared.numa.moved(&action, node(home), 0);
+    }
+
     /// The command `numa move`.
     #[cold]
     pub(super) fn numa_move(&mut self, slot: &'static VmSlot, address: u64, node: u64) {
@@ -288,6 +304,9 @@ impl Cpu {
             });
         }
         let moved = self.memory_of(vm).relocate(guest, Goal::Node(target));
+        if let Ok(Some(moved)) = moved {
+            self.count_move(moved);
+        }
         self.answer(&mut |out| {
             let at = guest.address().0;
             match moved {
