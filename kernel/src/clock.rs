@@ -66,6 +66,11 @@ pub fn count_hz() -> u64 {
     (1_000_000_000_000 + tick / 2) / tick
 }
 
+/// Milliseconds in ticks.
+pub fn ticks_of_ms(milliseconds: u64) -> u64 {
+    count_hz().saturating_mul(milliseconds) / 1000
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

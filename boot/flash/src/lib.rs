@@ -211,7 +211,7 @@ pub struct Mount {
 }
 
 static_assertions::const_assert_eq!(core::mem::size_of::<FlashHeader>(), 56);
-static_assertions::const_assert_eq!(core::mem::size_of::<Description>(), 64 + 16 + 264);
+static_assertions::const_assert_eq!(core::mem::size_of::<Description>(), 64 + 16 + 268);
 static_assertions::const_assert_eq!(core::mem::size_of::<Vm>(), 1088);
 static_assertions::const_assert_eq!(core::mem::size_of::<Disk>(), 64);
 static_assertions::const_assert_eq!(core::mem::size_of::<Mount>(), 24);

@@ -41,6 +41,8 @@ pub struct Numa {
     pub remote_ns: U32,
     /// Distance of each node (row) to each (column): 0 to itself.
     pub distances: [[u8; CPUS_MAX]; CPUS_MAX],
+    /// Milliseconds between events that tell of memory; 0 if there are to be none.
+    pub events_ms: U32,
 }
 
 impl Numa {
@@ -85,6 +87,7 @@ mod tests {
             local_ns: 300.into(),
             remote_ns: 900.into(),
             distances,
+            events_ms: 0.into(),
         };
         assert_eq!([0, 1, 3].map(|to| numa.latency_ns(0, to)), [300, 900, 1500]);
     }

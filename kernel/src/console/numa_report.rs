@@ -6,7 +6,7 @@ use crate::numa::{Counts, NodeSet, Why};
 use core::fmt::Result;
 
 /// A node in `numa`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NodeRow {
     /// Its number.
     pub node: u64,
@@ -27,6 +27,33 @@ pub struct NodeRow {
 }
 
 impl NodeRow {
+    /// Of node 0, which has nothing and has counted nothing.
+    pub const NONE: Self = Self {
+        node: 0,
+        free: 0,
+        local: 0,
+        remote: 0,
+        migrations: 0,
+        replications: 0,
+        collapses: 0,
+        spent_ns: 0,
+    };
+
+    /// What was counted since `earlier`; its free memory as it is.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let since = |counter: fn(&Self) -> u64| counter(self).wrapping_sub(counter(earlier));
+        Self {
+            local: since(|row| row.local),
+            remote: since(|row| row.remote),
+            migrations: since(|row| row.migrations),
+            replications: since(|row| row.replications),
+            collapses: since(|row| row.collapses),
+            spent_ns: since(|row| row.spent_ns),
+            ..*self
+        }
+    }
+
     /// Thousandths of its CPUs' misses that were local.
     fn local_share(&self) -> Option<u64> {
         let all = u128::from(self.local) + u128::from(self.remote);
@@ -153,6 +180,20 @@ mod tests {
         collapses: 1,
         spent_ns: 42_000_000,
     };
+
+    #[test]
+    fn what_was_counted_since_then_is_the_difference() {
+        let later = NodeRow {
+            free: 7,
+            local: 1000,
+            collapses: 3,
+            ..NODE
+        };
+        let since = later.since(&NODE);
+        let counted = (since.local, since.remote, since.migrations, since.collapses);
+        assert_eq!(counted, (220, 0, 0, 2));
+        assert_eq!((since.node, since.free, since.spent_ns), (1, 7, 0));
+    }
 
     #[test]
     fn a_node_says_what_share_is_local() {

@@ -125,7 +125,8 @@ impl Cpu {
             return;
         }
         uart.set_receive_interrupt(wanted);
-        self.console_due = if busy { now + BUSY } else { u64::MAX };
+        let console_due = if busy { now + BUSY } else { u64::MAX };
+        self.console_due = console_due.min(self.watch_memory(now));
     }
 
     /// Lets `write` write the next row of the answer to a command, if it is still to be written

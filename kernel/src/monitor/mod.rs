@@ -12,6 +12,7 @@ pub mod cpu;
 pub mod device;
 pub mod disk;
 pub mod fetch;
+pub mod heat;
 pub mod lifecycle;
 pub mod load;
 pub mod memory;

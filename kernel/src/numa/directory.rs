@@ -174,6 +174,18 @@ impl PageRecord {
         }
     }
 
+    /// Misses of each node in interval `now`, without a store: for who looks at all pages.
+    #[cold]
+    pub fn misses_at(&self, now: Interval) -> [u16; NODES_MAX] {
+        let halves = u32::from(now.since(Interval(self.interval.load(Relaxed))));
+        if halves >= u16::BITS {
+            return [0; NODES_MAX];
+        }
+        self.misses
+            .each_ref()
+            .map(|misses| misses.load(Relaxed) >> halves)
+    }
+
     /// Notes that the page was migrated or replicated, or lost its replicas to a write
     /// (`collapsed`), in interval `now`.
     pub fn moved(&self, now: Interval, thresholds: &Thresholds, collapsed: bool) {

@@ -1,7 +1,6 @@
 //! Where the pages of a virtual machine lie and who misses on them, by regions of its memory: for
 //! people, who want to see memory move.
 
-use super::{Counts, NodeSet};
 use crate::machine::{NodeId, NODES_MAX};
 
 /// Regions that guest memory is divided into.
@@ -25,6 +24,15 @@ impl NodeHeat {
         replicas: [0; REGIONS],
         misses: [0; REGIONS],
     };
+}
+
+/// What there is of a guest page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Copy {
+    /// The page itself.
+    Page,
+    /// A replica, beside it.
+    Replica,
 }
 
 /// The same for all nodes, of a virtual machine whose pages are added one by one.
@@ -55,34 +63,24 @@ impl Heat {
         self.pages.div_ceil(REGIONS as u64)
     }
 
-    /// Adds guest page `page`, which lies on `home`, with its replicas.
+    /// Adds what is behind guest page `page`, on `node`, with the misses of each node on it.
     #[cold]
-    pub fn add(&mut self, page: u64, home: NodeId, replicas: NodeSet) {
+    pub fn add(&mut self, page: u64, node: NodeId, copy: Copy, misses: &[u16; NODES_MAX]) {
         let Some(region) = self.region(page) else {
             return;
         };
-        if let Some(count) = self.node(home).and_then(|node| node.pages.get_mut(region)) {
-            *count = count.saturating_add(1);
-        }
-        for node in replicas.iter() {
-            if let Some(count) = self
-                .node(node)
-                .and_then(|node| node.replicas.get_mut(region))
-            {
+        if let Some(heat) = self.nodes.get_mut(usize::from(node.0)) {
+            let counts = match copy {
+                Copy::Page => &mut heat.pages,
+                Copy::Replica => &mut heat.replicas,
+            };
+            if let Some(count) = counts.get_mut(region) {
                 *count = count.saturating_add(1);
             }
         }
-    }
-
-    /// Adds what was counted on guest page `page`, or on a replica of it.
-    #[cold]
-    pub fn add_misses(&mut self, page: u64, counts: &Counts) {
-        let Some(region) = self.region(page) else {
-            return;
-        };
-        for (node, misses) in self.nodes.iter_mut().zip(counts.misses) {
+        for (node, misses) in self.nodes.iter_mut().zip(misses) {
             if let Some(sum) = node.misses.get_mut(region) {
-                *sum = sum.saturating_add(misses.into());
+                *sum = sum.saturating_add((*misses).into());
             }
         }
     }
@@ -98,10 +96,6 @@ impl Heat {
         let region = page.checked_div(self.region_pages())?;
         usize::try_from(region).ok()
     }
-
-    fn node(&mut self, node: NodeId) -> Option<&mut NodeHeat> {
-        self.nodes.get_mut(usize::from(node.0))
-    }
 }
 
 impl Default for Heat {
@@ -115,14 +109,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const NONE: [u16; NODES_MAX] = [0; NODES_MAX];
+
     #[test]
     fn what_is_of_no_region_or_node_is_left_out() {
         let mut heat = Heat::new();
-        heat.add(0, NodeId(0), NodeSet::EMPTY);
+        heat.add(0, NodeId(0), Copy::Page, &[9; NODES_MAX]);
         heat.begin(128);
-        heat.add(128, NodeId(0), NodeSet::EMPTY);
-        heat.add(0, NodeId(16), NodeSet::EMPTY);
-        heat.add_misses(1 << 40, &Counts::default());
+        heat.add(128, NodeId(0), Copy::Page, &[9; NODES_MAX]);
+        heat.add(1 << 40, NodeId(0), Copy::Replica, &NONE);
+        heat.add(0, NodeId(16), Copy::Page, &NONE);
         assert!((0..=16).all(|node| heat.of(NodeId(node)).is_none()));
     }
 
@@ -130,17 +126,19 @@ mod tests {
     fn a_region_has_its_pages_replicas_and_misses() {
         let mut heat = Heat::new();
         heat.begin(64 * 16);
-        let mut counts = Counts::default();
-        counts.misses[2] = 40_000;
+        let mut misses = NONE;
+        misses[2] = 40_000;
         for page in 16..32 {
-            heat.add(page, NodeId(1), NodeSet::from_bits(0b100));
-            heat.add_misses(page, &counts);
+            heat.add(page, NodeId(1), Copy::Page, &misses);
+            heat.add(page, NodeId(2), Copy::Replica, &NONE);
         }
         let (home, user) = (heat.of(NodeId(1)).unwrap(), heat.of(NodeId(2)).unwrap());
         assert_eq!((home.pages[0], home.pages[1], home.pages[2]), (0, 16, 0));
         assert_eq!((user.pages[1], user.replicas[1]), (0, 16));
         assert_eq!((user.misses[1], home.misses[1]), (640_000, 0));
         assert!(heat.of(NodeId(0)).is_none());
+        heat.begin(128);
+        assert!(heat.of(NodeId(1)).is_none());
     }
 
     proptest! {
@@ -152,7 +150,7 @@ mod tests {
             let mut heat = Heat::new();
             heat.begin(pages);
             for (page, home) in &homes {
-                heat.add(page.index(pages as usize) as u64, NodeId(*home), NodeSet::EMPTY);
+                heat.add(page.index(pages as usize) as u64, NodeId(*home), Copy::Page, &NONE);
             }
             let all = (0..16).filter_map(|node| heat.of(NodeId(node)));
             let sum: usize = all.flat_map(|node| node.pages).map(usize::from).sum();

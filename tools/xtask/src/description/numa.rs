@@ -11,6 +11,8 @@ pub struct Numa {
     pub remote_ns: u32,
     /// Distances of each node (row) to each (column), 0 to itself; all others are 1 without them.
     pub distances: Option<Vec<Vec<u8>>>,
+    /// Milliseconds between events that tell of memory; 0 if there are to be none.
+    pub events_ms: u32,
 }
 
 impl Default for Numa {
@@ -20,6 +22,7 @@ impl Default for Numa {
             local_ns: 300,
             remote_ns: 900,
             distances: None,
+            events_ms: 0,
         }
     }
 }
@@ -40,6 +43,7 @@ impl Numa {
             local_ns: self.local_ns.into(),
             remote_ns: self.remote_ns.into(),
             distances,
+            events_ms: self.events_ms.into(),
         }
     }
 }

@@ -37,6 +37,7 @@ pub struct RawNuma {
     pub local_ns: Option<Spanned<i64>>,
     pub remote_ns: Option<Spanned<i64>>,
     pub distances: Option<RawMatrix>,
+    pub events_ms: Option<Spanned<i64>>,
 }
 
 /// A matrix by rows.

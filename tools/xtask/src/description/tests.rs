@@ -138,6 +138,13 @@ fn distances_that_make_no_sense_are_refused_at_their_place() {
         assert!(error.contains(why), "{error}");
     }
     assert!(wrong("[numa]\nlocal_ns = 0\n").contains("1 to 100000"));
+    for events_ms in ["99", "60001", "-1", "4294967396"] {
+        let message = wrong(&format!("[numa]\nevents_ms = {events_ms}\n"));
+        assert!(
+            message.contains("every 100 to 60000 milliseconds, or with 0 not at all"),
+            "{message}"
+        );
+    }
     assert!(wrong("[numa]\nlocal_ns = 300\nremote_ns = 299\n").contains("at least local_ns"));
 }
 

@@ -3,9 +3,13 @@
 use super::{Checked, Checker};
 use crate::description::read::{RawMatrix, RawNuma};
 use crate::description::Numa;
+use std::ops::RangeInclusive;
+use toml::Spanned;
 
 /// Largest latency in nanoseconds.
 const NS_MAX: i64 = 100_000;
+/// Milliseconds between events. The shortest is the interval in which counts are halved.
+const EVENTS_MS: RangeInclusive<u32> = 100..=60_000;
 /// Largest distance.
 const DISTANCE_MAX: i64 = 16;
 
@@ -39,7 +43,27 @@ impl Checker<'_> {
             local_ns,
             remote_ns,
             distances,
+            events_ms: self.events_ms(raw.events_ms.as_ref())?,
         })
+    }
+
+    fn events_ms(&self, value: Option<&Spanned<i64>>) -> Checked<u32> {
+        let Some(value) = value else {
+            return Ok(0);
+        };
+        let given = *value.get_ref();
+        match u32::try_from(given) {
+            Ok(0) => Ok(0),
+            Ok(events_ms) if EVENTS_MS.contains(&events_ms) => Ok(events_ms),
+            _ => {
+                let message = format!(
+                    "events_ms = {given}: events come every {} to {} milliseconds, or with 0 not at all",
+                    EVENTS_MS.start(),
+                    EVENTS_MS.end()
+                );
+                self.wrong(value, message)
+            }
+        }
     }
 
     fn distances(&self, raw: &RawMatrix, nodes: usize) -> Checked<Vec<Vec<u8>>> {
