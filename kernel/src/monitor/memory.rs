@@ -9,6 +9,7 @@ use super::Monitor;
 use crate::address::{GuestPage, GuestPhysical, MachinePage};
 use crate::machine::shared::{GuestPages, PageRef, SharedMemory};
 use crate::machine::{DirtyPages, MachineMemory, NoMemory, NodeId, Owner, PageRange, RunSize};
+use crate::vm::defect::{seeded, Defect};
 use crate::vm::pmap::Backing;
 use crate::vm::revoke::PageSet;
 use crate::vm::shootdown::ShootdownBox;
@@ -187,7 +188,9 @@ impl GuestMemory<'_> {
     /// `at` loses its replicas: nobody reads one any more when this returns, and a page of the virtual machine's
     /// own can be written to.
     pub(super) fn collapse(&mut self, at: GuestPage) {
-        self.give_up_replicas(at);
+        if !seeded(Defect::StaleReplicas) {
+            self.give_up_replicas(at);
+        }
         if let Backing::Replicated(page) = self.vm.pmap.backing(at) {
             self.settle();
             // More is allowed than before: no TLB need forget anything.

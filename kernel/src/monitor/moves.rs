@@ -13,6 +13,7 @@ use crate::address::{GuestPage, GuestPhysical, MachinePage};
 use crate::machine::shared::GuestPages;
 use crate::machine::{DirtyPages, NoMemory, NodeId};
 use crate::numa::{Action, NodeSet};
+use crate::vm::defect::{seeded, Defect};
 use crate::vm::pmap::Backing;
 use core::fmt;
 
@@ -201,7 +202,9 @@ impl GuestMemory<'_> {
         if core::mem::take(&mut batch.count) == 0 {
             return;
         }
-        self.settle();
+        if !seeded(Defect::CopyEarly) {
+            self.settle();
+        }
         for copy in batch.copies.iter_mut().map_while(Option::take) {
             let at = copy.at;
             if let Some(from) = self.vm.pmap.machine_page(at) {

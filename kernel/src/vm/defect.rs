@@ -1,6 +1,6 @@
 //! Small defects, seeded into the emulator to show that the comparison with the real CPU finds them
 //! (`cargo xtask fuzz cpu --self-test`), and some in the disks to show that power cuts do
-//! (`cargo xtask soak power-cut --self-test`, and the host tests of the log).
+//! (`cargo xtask soak power-cut --self-test`, and the host tests of the log) and in moving pages (`soak moves --self-test`).
 //!
 //! Without the feature `defects`, which nothing but these commands sets, [`seeded`] is `false` when the
 //! monitor is compiled, and nothing of this is in it.
@@ -30,6 +30,8 @@ pub enum Defect {
     IgnoreFlush = 19,
     IgnoreMoveFlush = 20,
     IgnoreSuperblockFlush = 21,
+    CopyEarly = 22,
+    StaleReplicas = 23,
 }
 
 /// A mark, and the number of the defect of this run: `xtask` finds the mark in the image.

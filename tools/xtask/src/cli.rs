@@ -118,6 +118,15 @@ Examples:
   cargo xtask soak power-cut --seed 7
   cargo xtask soak power-cut --self-test";
 
+const MOVES_EXAMPLES: &str = "\
+Two Linux virtual machines of 4 and 2 virtual CPUs copy files, pipe and send them to each other and verify their
+checksums, while `numa shake` moves random pages of theirs between four nodes, with replicas and without. Each of
+their processes has to get on all the time, and the monitor's invariants are checked with `check`.
+
+Examples:
+  cargo xtask soak moves --minutes 10
+  cargo xtask soak moves --self-test";
+
 const PROPERTIES_EXAMPLES: &str = "\
 `cargo xtask test` draws the same random cases each time. This draws others in each round, and ends with the
 first failure, which it says how to repeat. PROPTEST_CASES=N in the environment draws N cases for each test
@@ -300,15 +309,39 @@ pub struct FuzzArgs {
 /// What to check for long.
 #[derive(Subcommand)]
 #[command(
-    after_help = "Examples:\n  cargo xtask soak power-cut --rounds 200\n  cargo xtask soak properties --rounds 20"
+    after_help = "Examples:\n  cargo xtask soak power-cut --rounds 200\n  cargo xtask soak moves --minutes 10\n  cargo xtask soak properties --rounds 20"
 )]
 pub enum SoakAction {
     /// Disks that keep what is written, with power cuts.
     #[command(after_help = POWER_CUT_EXAMPLES)]
     PowerCut(PowerCutArgs),
+    /// Pages of running Linux virtual machines, which move as fast as they can.
+    #[command(after_help = MOVES_EXAMPLES)]
+    Moves(MovesArgs),
     /// Host tests, with other random cases in each round.
     #[command(after_help = PROPERTIES_EXAMPLES)]
     Properties(PropertiesArgs),
+}
+
+/// Arguments of `soak moves`.
+#[derive(Args)]
+pub struct MovesArgs {
+    /// How long pages move.
+    #[arg(long, value_name = "M", default_value_t = 10.0, value_parser = minutes)]
+    pub minutes: f64,
+    /// Run monitors that move pages wrongly, and catch each.
+    #[arg(long, conflicts_with = "minutes")]
+    pub self_test: bool,
+}
+
+/// A length of time: half a minute is 0.5.
+fn minutes(text: &str) -> Result<f64, String> {
+    let minutes = text.parse().map_err(|_| "not a number of minutes")?;
+    if (0.1..=1440.0).contains(&minutes) {
+        Ok(minutes)
+    } else {
+        Err("has to be 0.1 to 1440 minutes".to_owned())
+    }
 }
 
 /// Arguments of `soak properties`.

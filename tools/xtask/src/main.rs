@@ -63,6 +63,7 @@ fn act(action: Action, installer: &Installer) -> Result<ExitCode> {
         Action::Conformance(args) => return conformance::run(&args.filter, installer),
         Action::Fuzz(cli::FuzzAction::Cpu(args)) => return fuzz::cpu(&args, installer),
         Action::Soak(cli::SoakAction::PowerCut(args)) => return soak::power_cut(&args, installer),
+        Action::Soak(cli::SoakAction::Moves(args)) => return soak::moves(&args, installer),
         Action::Soak(cli::SoakAction::Properties(args)) => {
             return soak::properties(&args, installer)
         }

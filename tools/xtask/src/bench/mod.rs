@@ -8,7 +8,7 @@ mod reads;
 mod report;
 mod sharing;
 mod sides;
-mod watched;
+pub mod watched;
 
 use crate::build::{linux, monitor};
 use crate::cli::{BenchArgs, Benchmark};
