@@ -38,7 +38,7 @@ pub enum Action {
     /// Run the tests: host tests, then boot tests under QEMU.
     #[command(after_help = TEST_EXAMPLES)]
     Test(TestArgs),
-    /// Run the same Linux natively and as a guest, and compare; or see what sharing saves, on disks or on the subnet.
+    /// Run the same Linux natively and as a guest, and compare; or see what sharing saves, or what memory that moves does.
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
     /// Run small programs natively and as a guest, and compare what they saw.
@@ -106,7 +106,8 @@ Examples:
   cargo xtask bench --json bench.json
   cargo xtask bench sharing
   cargo xtask bench reads
-  cargo xtask bench net --json net.json";
+  cargo xtask bench net --json net.json
+  cargo xtask bench numa --json numa.json";
 
 const POWER_CUT_EXAMPLES: &str = "\
 A Linux guest appends records with fsync to files on an exclusive and on a cow-persistent disk. At a random
@@ -384,6 +385,9 @@ pub enum Benchmark {
     Net,
     /// A second virtual machine reads what the first has read from the real disk.
     Reads,
+    /// Programs whose memory lies on another node than they run on, in the exact model of the memory system: with and
+    /// without policy, and with uniform memory.
+    Numa,
 }
 
 /// Arguments of `bench`.

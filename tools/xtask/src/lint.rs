@@ -47,6 +47,8 @@ pub fn lint() -> Result<()> {
         "--package",
         "disco-executor",
         "--package",
+        "disco-numa-guests",
+        "--package",
         "disco-test-guests",
         "--",
         "-D",

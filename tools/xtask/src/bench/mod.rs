@@ -4,6 +4,7 @@
 //! land, which is not the ordinary one (`guests/linux/bench`): the difference is the monitor.
 
 mod net;
+mod numa;
 mod reads;
 mod report;
 mod sharing;
@@ -76,7 +77,9 @@ fn keep(json: Option<&Path>, benchmark: &str, figures: impl Serialize) -> Result
 pub fn run(args: &BenchArgs, installer: &Installer) -> Result<ExitCode> {
     let mut needs = vec![Need::Emulator];
     needs.extend(Need::MONITOR);
-    needs.extend(Need::LINUX);
+    if args.what != Some(Benchmark::Numa) {
+        needs.extend(Need::LINUX);
+    }
     let toolchain = installer.provide(&needs)?;
     let json = args.json.as_deref();
     let met = match args.what {
@@ -84,6 +87,7 @@ pub fn run(args: &BenchArgs, installer: &Installer) -> Result<ExitCode> {
         Some(Benchmark::Sharing) => sharing::run(json, &toolchain),
         Some(Benchmark::Reads) => reads::run(json, &toolchain),
         Some(Benchmark::Net) => net::run(json, &toolchain),
+        Some(Benchmark::Numa) => numa::run(json, &toolchain),
     }?;
     Ok(if met {
         ExitCode::SUCCESS

@@ -40,6 +40,13 @@ pub fn build_tests(toolchain: &Toolchain) -> Result<()> {
     process::run_step("test guests: compile", "test-guests", &mut command)
 }
 
+/// Compiles the guests of `cargo xtask bench numa`: binaries in [`monitor::output_folder`].
+pub fn build_numa(toolchain: &Toolchain) -> Result<()> {
+    let mut command = monitor::cargo(toolchain, "build");
+    command.args(["--package", "disco-numa-guests", "--bins"]);
+    process::run_step("numa guests: compile", "numa-guests", &mut command)
+}
+
 /// Builds the guests and the images on disks that a machine needs.
 pub fn build_for(machine: &Machine, toolchain: &Toolchain) -> Result<()> {
     if machine.has_test_guest() {

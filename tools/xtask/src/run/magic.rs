@@ -48,6 +48,14 @@ impl Magic {
         })
     }
 
+    /// The same for another run, whose report goes to `report`.
+    pub fn reporting_to(&self, report: PathBuf) -> Self {
+        let _ = fs::remove_file(&report);
+        let mut other = self.clone();
+        other.report = report;
+        other
+    }
+
     /// QEMU's arguments: RAM that can be found in its memory, and the plugin.
     pub fn arguments(&self, hardware: &Hardware) -> Result<Vec<String>> {
         let Some(region) = hardware.magic else {

@@ -29,6 +29,7 @@ const BIG_ENDIAN_PACKAGES: &[&str] = &[
     "disco-flash",
     "disco-kernel",
     "disco-magic",
+    "disco-numa-work",
 ];
 /// Names of tests on big-endian MIPS begin so.
 pub const BIG_ENDIAN: &str = "big-endian";
