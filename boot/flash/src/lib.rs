@@ -15,7 +15,7 @@
 
 mod nodes;
 
-pub use nodes::{node_memory, Numa};
+pub use nodes::{node_memory, Numa, Thresholds};
 
 use disco_abi::{DiskMode, COMMAND_LINE_MAX, NAME_MAX};
 use zerocopy::byteorder::big_endian::{U32, U64};
@@ -30,7 +30,7 @@ pub const CHECKED_FROM: usize = RESET_SIZE + 16;
 /// First bytes of the header.
 pub const FLASH_MAGIC: [u8; 8] = *b"DISCOFLS";
 /// Version of this layout.
-pub const FLASH_VERSION: u32 = 4;
+pub const FLASH_VERSION: u32 = 5;
 /// First bytes of the machine description.
 pub const DESCRIPTION_MAGIC: [u8; 8] = *b"DISCODSC";
 /// "None" where an index is optional.
@@ -211,7 +211,7 @@ pub struct Mount {
 }
 
 static_assertions::const_assert_eq!(core::mem::size_of::<FlashHeader>(), 56);
-static_assertions::const_assert_eq!(core::mem::size_of::<Description>(), 64 + 16 + 268);
+static_assertions::const_assert_eq!(core::mem::size_of::<Description>(), 64 + 16 + 312);
 static_assertions::const_assert_eq!(core::mem::size_of::<Vm>(), 1088);
 static_assertions::const_assert_eq!(core::mem::size_of::<Disk>(), 64);
 static_assertions::const_assert_eq!(core::mem::size_of::<Mount>(), 24);

@@ -43,6 +43,47 @@ pub struct Numa {
     pub distances: [[u8; CPUS_MAX]; CPUS_MAX],
     /// Milliseconds between events that tell of memory; 0 if there are to be none.
     pub events_ms: U32,
+    /// Not 0: counts of misses come from the exact model's region, not from samples.
+    pub magic_counters: U32,
+    /// Not 0: virtual CPUs are slowed down by their remote misses.
+    pub latency: U32,
+    /// Not 0: pages are moved to where they are used.
+    pub policy: U32,
+    /// When pages are moved.
+    pub thresholds: Thresholds,
+}
+
+/// When pages are moved: what the description says, and [`crate::NONE`] where it says nothing. The monitor's
+/// `numa::policy::Thresholds` says what they mean.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy, Debug)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct Thresholds {
+    pub interval_ms: U32,
+    pub trigger: U32,
+    pub sharing: U32,
+    pub write: U32,
+    pub moves: U32,
+    pub forgive: U32,
+    pub burst: U32,
+    pub rate: U32,
+}
+
+impl Thresholds {
+    /// Nothing is said.
+    pub const NONE: Self = {
+        let none = U32::new(crate::NONE);
+        Self {
+            interval_ms: none,
+            trigger: none,
+            sharing: none,
+            write: none,
+            moves: none,
+            forgive: none,
+            burst: none,
+            rate: none,
+        }
+    };
 }
 
 impl Numa {
@@ -88,6 +129,10 @@ mod tests {
             remote_ns: 900.into(),
             distances,
             events_ms: 0.into(),
+            magic_counters: 0.into(),
+            latency: 0.into(),
+            policy: 1.into(),
+            thresholds: Thresholds::NONE,
         };
         assert_eq!([0, 1, 3].map(|to| numa.latency_ns(0, to)), [300, 900, 1500]);
     }

@@ -81,7 +81,7 @@ fn nearest_nodes_come_first() {
 fn nodes_are_as_near_as_the_machine_says() {
     let nodes: Vec<_> = machine(4, 64).nodes().collect();
     // A ring, wired 0 2 1 3.
-    let place = |node: NodeId| [0u16, 2, 1, 3][usize::from(node.0 % 4)];
+    let place = |node: NodeId| [0u32, 2, 1, 3][usize::from(node.0 % 4)];
     let hops = |a, b| (place(a) + 4 - place(b)) % 4;
     let distances = Distances::new(|a, b| 300 + 100 * hops(a, b).min(hops(b, a))).unwrap();
     let ring = Machine::new(nodes, distances);

@@ -152,7 +152,10 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
         description: handover.description,
         payload: handover.payload,
         code_len: handover.code_len,
-        machine: Machine::new(machine_nodes.into_iter().flatten(), Distances::default()),
+        machine: Machine::new(
+            machine_nodes.into_iter().flatten(),
+            distances(&handover.description.machine.numa),
+        ),
         scheduler: &SCHEDULER,
         identity: real_identity(),
         overcommit: handover.description.machine.overcommit.get() != 0,
@@ -235,6 +238,16 @@ fn make_slots(handover: &Handover, carver: &mut Carver) -> &'static [VmSlot] {
     }
     // SAFETY: all were written.
     unsafe { slice::from_raw_parts(place, vms.len().min(VMS_MAX)) }
+}
+
+/// How far nodes are apart, as the description says.
+fn distances(numa: &disco_flash::Numa) -> Distances {
+    let latency_ns = |from: NodeId, to: NodeId| {
+        let latency = numa.latency_ns(from.0.into(), to.0.into());
+        u32::try_from(latency).unwrap_or(u32::MAX)
+    };
+    // xtask describes no node that would be nearer to another than to itself.
+    Distances::new(latency_ns).unwrap_or_default()
 }
 
 /// A node with its tables, in its own memory.

@@ -8,12 +8,15 @@ use crate::address::GuestPage;
 use crate::clock::count_hz;
 use crate::machine::NodeId;
 use crate::numa::NodeSet;
+use crate::vm::pmap::Pmap;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Pages that a CPU moves in a row.
 const AT_ONCE: usize = 12;
 /// A CPU moves some so many times a second.
 const STEPS_PER_SECOND: u64 = 500;
+/// Pages that are looked at for one that is in use.
+const REACH: usize = 64;
 /// The longest that it goes on, in seconds.
 const SECONDS_MAX: u64 = 24 * 60 * 60;
 
@@ -65,10 +68,9 @@ impl Cpu {
     pub(super) fn shake(&mut self, resident: &mut Resident) -> u64 {
         let begin = self.now();
         let nodes = self.monitor.machine.nodes().count() as u64;
-        let pages = resident.vm.pmap.pages();
         let mut wanted = [(GuestPage(0), Goal::Alone); AT_ONCE];
         for (page, goal) in &mut wanted {
-            *page = GuestPage(self.random() % pages.max(1));
+            *page = self.random_page(&resident.pmap);
             let random = self.random();
             *goal = match random % 8 {
                 0..4 => Goal::Node(NodeId((random / 8 % nodes) as u8)),
@@ -90,6 +92,15 @@ impl Cpu {
         let end = self.now();
         crate::numa::counters::add(&self.shared.numa.spent, end.saturating_sub(begin));
         end.saturating_add(count_hz() / STEPS_PER_SECOND)
+    }
+
+    /// A page that a virtual CPU has mapped, if there is one within reach.
+    fn random_page(&mut self, pmap: &Pmap) -> GuestPage {
+        let first = self.random() % pmap.pages().max(1);
+        let mut reach = (first..pmap.pages()).map(GuestPage).take(REACH);
+        reach
+            .find(|page| pmap.is_used(*page))
+            .unwrap_or(GuestPage(first))
     }
 
     /// The next of a series of 32-bit numbers of no order: Vigna's xorshift64*, whose upper half it is.

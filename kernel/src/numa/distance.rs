@@ -5,15 +5,15 @@ use core::fmt;
 use crate::machine::{NodeId, NODES_MAX};
 
 /// A miss in the node's own memory, in nanoseconds: FLASH's (SOSP'97, section 5).
-pub const LOCAL_NS: u16 = 300;
+pub const LOCAL_NS: u32 = 300;
 /// A miss in another node's memory, in nanoseconds: FLASH's.
-pub const REMOTE_NS: u16 = 900;
+pub const REMOTE_NS: u32 = 900;
 
 /// The time of a miss from each node to each, and for each node the others from near to far.
 #[derive(Clone, Copy, Debug)]
 pub struct Distances {
     /// In nanoseconds, by the node of the CPU and the node of the memory.
-    latency: [[u16; NODES_MAX]; NODES_MAX],
+    latency: [[u32; NODES_MAX]; NODES_MAX],
     /// For each node all nodes, nearest first.
     order: [[NodeId; NODES_MAX]; NODES_MAX],
 }
@@ -40,7 +40,7 @@ impl fmt::Display for WrongDistance {
 
 impl Distances {
     /// Every node as far from every other: a crossbar.
-    pub fn uniform(local_ns: u16, remote_ns: u16) -> Self {
+    pub fn uniform(local_ns: u32, remote_ns: u32) -> Self {
         let remote_ns = remote_ns.max(local_ns);
         Self::sorted(|from, to| if from == to { local_ns } else { remote_ns })
     }
@@ -49,7 +49,7 @@ impl Distances {
     ///
     /// # Errors
     /// A node's own memory is not the nearest to it.
-    pub fn new(latency_ns: impl Fn(NodeId, NodeId) -> u16) -> Result<Self, WrongDistance> {
+    pub fn new(latency_ns: impl Fn(NodeId, NodeId) -> u32) -> Result<Self, WrongDistance> {
         for from in ids() {
             let sooner = |&to: &NodeId| latency_ns(from, to) < latency_ns(from, from);
             if let Some(to) = ids().find(sooner) {
@@ -59,7 +59,7 @@ impl Distances {
         Ok(Self::sorted(latency_ns))
     }
 
-    fn sorted(latency_ns: impl Fn(NodeId, NodeId) -> u16) -> Self {
+    fn sorted(latency_ns: impl Fn(NodeId, NodeId) -> u32) -> Self {
         let mut distances = Self {
             latency: [[0; NODES_MAX]; NODES_MAX],
             order: [[NodeId(0); NODES_MAX]; NODES_MAX],
@@ -84,7 +84,7 @@ impl Distances {
 
     /// A miss from a CPU of `from` to memory of `to`, in nanoseconds; 0 for a node that no machine
     /// has.
-    pub fn latency_ns(&self, from: NodeId, to: NodeId) -> u16 {
+    pub fn latency_ns(&self, from: NodeId, to: NodeId) -> u32 {
         let row = self.latency.get(usize::from(from.0));
         row.and_then(|row| row.get(usize::from(to.0)))
             .copied()
@@ -92,7 +92,7 @@ impl Distances {
     }
 
     /// What such a miss takes longer than one in the node's own memory, in nanoseconds.
-    pub fn extra_ns(&self, from: NodeId, to: NodeId) -> u16 {
+    pub fn extra_ns(&self, from: NodeId, to: NodeId) -> u32 {
         let own = self.latency_ns(from, from);
         self.latency_ns(from, to).saturating_sub(own)
     }
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_ring_knows_its_other_way_round() {
-        let hops = |a: NodeId, b: NodeId| u16::from(a.0.abs_diff(b.0).min(16 - a.0.abs_diff(b.0)));
+        let hops = |a: NodeId, b: NodeId| u32::from(a.0.abs_diff(b.0).min(16 - a.0.abs_diff(b.0)));
         let ring = Distances::new(|from, to| 200 + 100 * hops(from, to)).unwrap();
         assert_eq!(order(&ring, 0)[..5], [0, 1, 15, 2, 14]);
         assert_eq!(ring.extra_ns(NodeId(0), NodeId(15)), 100);
@@ -157,7 +157,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_node_comes_once_and_none_before_a_nearer_one(
-            matrix in prop::array::uniform16(prop::array::uniform16(300u16..1000)),
+            matrix in prop::array::uniform16(prop::array::uniform16(300u32..1000)),
         ) {
             let at = |from: NodeId, to: NodeId| match from == to {
                 true => 300,

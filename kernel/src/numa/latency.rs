@@ -41,7 +41,7 @@ impl Debt {
     }
 
     /// A sampled miss took `extra_ns` longer than a local one would have.
-    pub fn sample(&mut self, extra_ns: u16) {
+    pub fn sample(&mut self, extra_ns: u32) {
         if self.samples >= SAMPLES {
             self.samples /= 2;
             self.extra_ns /= 2;
@@ -129,7 +129,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_charged_is_paid_owed_or_forgiven(
-            steps in prop::collection::vec((any::<u16>(), any::<u64>(), 0u8..8), 1..80),
+            steps in prop::collection::vec((any::<u32>(), any::<u64>(), 0u8..8), 1..80),
         ) {
             let mut debt = Debt::new(true);
             let mut paid = 0u64;

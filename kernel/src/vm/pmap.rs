@@ -320,6 +320,12 @@ impl<'a> Pmap<'a> {
         }
     }
 
+    /// Whether a virtual CPU has mapped `guest` since its EntryLo changed, but for large pages of the windows.
+    pub fn is_used(&self, guest: GuestPage) -> bool {
+        self.entry(guest)
+            .is_some_and(|entry| entry.mapped.load(Ordering::Relaxed) & !MANY != 0)
+    }
+
     /// Whether a large page of the windows covers `guest`, for any node: who maps that is not recorded.
     pub fn is_large(&self, guest: GuestPage) -> bool {
         let piece = piece_of(guest);

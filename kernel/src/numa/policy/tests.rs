@@ -135,7 +135,7 @@ fn a_page_does_not_go_where_there_is_no_memory() {
     };
     assert_eq!(decided(&hot, &full), (Action::Leave, Why::NoRoom));
     // On a line it goes as near as it can.
-    let line = Distances::new(|a, b| 300 + 100 * u16::from(a.0.abs_diff(b.0))).unwrap();
+    let line = Distances::new(|a, b| 300 + 100 * u32::from(a.0.abs_diff(b.0))).unwrap();
     let near = decide(&hot, &full, &line, &T);
     assert_eq!(near.action, Action::Migrate(NodeId(2)));
     assert_eq!(near.targets(), set(&[2]));
@@ -205,7 +205,7 @@ proptest! {
             budget,
         };
         let thresholds = Thresholds { trigger, sharing, write, moves, forgive, ..T };
-        let distances = Distances::uniform(300, remote);
+        let distances = Distances::uniform(300, remote.into());
         let decision = decide(&counts, &situation, &distances, &thresholds);
         let places = replicas.union(NodeSet::of(NodeId(home)));
         let targets = decision.targets();

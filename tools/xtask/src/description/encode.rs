@@ -49,6 +49,10 @@ impl Machine {
         // What is read from the disk is in memory, too, when a guest is loaded from it.
         let read: usize = stored.iter().map(|file| file.content.len()).sum();
         let length = (payload.bytes.len() + read) as u64;
+        ensure!(
+            self.magic || !self.numa.magic_counters,
+            "counters = \"magic\" needs the exact model beside the machine: say --magic, or counters = \"sampled\""
+        );
         let magic_len = self.magic_len()?;
         let memory = self.memory - magic_len;
         let available = super::check::available(memory, self.nodes, length);

@@ -10,8 +10,7 @@ use toml::Spanned;
 pub struct RawMachine {
     #[serde(default)]
     pub hardware: RawHardware,
-    #[serde(default)]
-    pub numa: RawNuma,
+    pub numa: Option<RawNuma>,
     #[serde(default)]
     pub disk: Vec<Spanned<RawDisk>>,
     #[serde(default)]
@@ -38,6 +37,25 @@ pub struct RawNuma {
     pub remote_ns: Option<Spanned<i64>>,
     pub distances: Option<RawMatrix>,
     pub events_ms: Option<Spanned<i64>>,
+    pub counters: Option<Spanned<String>>,
+    pub latency: Option<Spanned<String>>,
+    pub policy: Option<Spanned<String>>,
+    #[serde(default)]
+    pub thresholds: RawThresholds,
+}
+
+/// The table `[numa.thresholds]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct RawThresholds {
+    pub interval_ms: Option<Spanned<i64>>,
+    pub trigger: Option<Spanned<i64>>,
+    pub sharing: Option<Spanned<i64>>,
+    pub write: Option<Spanned<i64>>,
+    pub moves: Option<Spanned<i64>>,
+    pub forgive: Option<Spanned<i64>>,
+    pub burst: Option<Spanned<i64>>,
+    pub rate: Option<Spanned<i64>>,
 }
 
 /// A matrix by rows.

@@ -148,6 +148,41 @@ fn distances_that_make_no_sense_are_refused_at_their_place() {
     assert!(wrong("[numa]\nlocal_ns = 300\nremote_ns = 299\n").contains("at least local_ns"));
 }
 
+#[test]
+fn memory_that_moves_is_switched_by_words_and_numbers() {
+    let numa = |text: &str| parse(text).unwrap().numa.encode();
+    let switches = |text: &str| {
+        let numa = numa(text);
+        [numa.magic_counters, numa.latency, numa.policy].map(|switch| switch.get())
+    };
+    assert_eq!(switches(""), [0, 0, 1]);
+    assert_eq!(switches("[numa]\n"), [0, 1, 1]);
+    let off = "[numa]\ncounters = \"magic\"\nlatency = \"off\"\npolicy = \"off\"\n";
+    assert_eq!(switches(off), [1, 0, 0]);
+    let thresholds = numa("[numa]\n[numa.thresholds]\ntrigger = 7\nwrite = 0\n").thresholds;
+    assert_eq!(thresholds.trigger.get(), 7);
+    assert_eq!(thresholds.write.get(), 0);
+    assert_eq!(thresholds.rate.get(), disco_flash::NONE);
+    for (text, place, why) in [
+        (
+            "counters = \"exact\"",
+            "2:12",
+            "must be \"sampled\" or \"magic\"",
+        ),
+        ("policy = \"yes\"", "2:10", "must be \"on\" or \"off\""),
+        ("latency = \"\"", "2:11", "must be \"on\" or \"off\""),
+        ("[numa.thresholds]\ntrigger = 0", "3:11", "1 to 60000"),
+        ("[numa.thresholds]\nsharing = 1001", "3:11", "0 to 1000"),
+    ] {
+        let error = wrong(&format!("[numa]\n{text}\n"));
+        assert!(error.starts_with(&format!("m.toml:{place}: ")), "{error}");
+        assert!(error.contains(why), "{error}");
+    }
+    let magic = parse("[numa]\ncounters = \"magic\"\n").unwrap();
+    let error = magic.encode().map(drop).unwrap_err().to_string();
+    assert!(error.contains("say --magic"), "{error}");
+}
+
 /// Disks of every mode, and who has them.
 const DISKS: &str = r#"
 [[disk]]

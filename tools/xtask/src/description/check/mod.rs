@@ -54,7 +54,7 @@ pub fn check(raw: RawMachine, file: &str, folder: &Path, text: &str) -> Checked<
         1..=i64::from(cpus),
     )?;
     let memory = checker.hardware_memory(hardware.memory.as_ref())?;
-    let numa = checker.numa(&numa, nodes)?;
+    let numa = checker.numa(numa.as_ref(), nodes)?;
     if let Some(extra) = vm.get(VMS_MAX) {
         return checker.wrong(
             extra,

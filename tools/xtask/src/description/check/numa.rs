@@ -1,8 +1,9 @@
 //! Checks the table `[numa]`.
 
 use super::{Checked, Checker};
-use crate::description::read::{RawMatrix, RawNuma};
+use crate::description::read::{RawMatrix, RawNuma, RawThresholds};
 use crate::description::Numa;
+use disco_flash::{Thresholds, NONE};
 use std::ops::RangeInclusive;
 use toml::Spanned;
 
@@ -10,13 +11,18 @@ use toml::Spanned;
 const NS_MAX: i64 = 100_000;
 /// Milliseconds between events. The shortest is the interval in which counts are halved.
 const EVENTS_MS: RangeInclusive<u32> = 100..=60_000;
+/// Words of a switch.
+const ON_OFF: [&str; 2] = ["on", "off"];
 /// Largest distance.
 const DISTANCE_MAX: i64 = 16;
 
 impl Checker<'_> {
-    /// Latencies and distances of a machine of `nodes` nodes.
-    pub(super) fn numa(&self, raw: &RawNuma, nodes: u32) -> Checked<Numa> {
+    /// Latencies and distances of a machine of `nodes` nodes, and what is made of them.
+    pub(super) fn numa(&self, raw: Option<&RawNuma>, nodes: u32) -> Checked<Numa> {
         let default = Numa::default();
+        let Some(raw) = raw else {
+            return Ok(default);
+        };
         let local_ns = self.count(
             "local_ns",
             raw.local_ns.as_ref(),
@@ -44,6 +50,49 @@ impl Checker<'_> {
             remote_ns,
             distances,
             events_ms: self.events_ms(raw.events_ms.as_ref())?,
+            magic_counters: self.one_of("counters", raw.counters.as_ref(), ["sampled", "magic"])?
+                == 1,
+            latency: self.one_of("latency", raw.latency.as_ref(), ON_OFF)? == 0,
+            policy: self.one_of("policy", raw.policy.as_ref(), ON_OFF)? == 0,
+            thresholds: self.thresholds(&raw.thresholds)?,
+        })
+    }
+
+    /// Which of `words` the key has; the first if it is left out.
+    fn one_of(
+        &self,
+        key: &str,
+        value: Option<&Spanned<String>>,
+        words: [&str; 2],
+    ) -> Checked<usize> {
+        let Some(value) = value else {
+            return Ok(0);
+        };
+        let given = value.get_ref();
+        match words.iter().position(|word| word == given) {
+            Some(index) => Ok(index),
+            None => {
+                let [first, second] = words;
+                let message = format!("{key} = \"{given}\": must be \"{first}\" or \"{second}\"");
+                self.wrong(value, message)
+            }
+        }
+    }
+
+    fn thresholds(&self, raw: &RawThresholds) -> Checked<Thresholds> {
+        let number = |key, value: &Option<Spanned<i64>>, least, most| {
+            let number = self.count(key, value.as_ref(), NONE, least..=most);
+            number.map(Into::into)
+        };
+        Ok(Thresholds {
+            interval_ms: number("interval_ms", &raw.interval_ms, 1, 60_000)?,
+            trigger: number("trigger", &raw.trigger, 1, 60_000)?,
+            sharing: number("sharing", &raw.sharing, 0, 1000)?,
+            write: number("write", &raw.write, 0, 1000)?,
+            moves: number("moves", &raw.moves, 1, 1000)?,
+            forgive: number("forgive", &raw.forgive, 0, 60)?,
+            burst: number("burst", &raw.burst, 1, 1_000_000)?,
+            rate: number("rate", &raw.rate, 0, 1_000_000)?,
         })
     }
 
