@@ -14,22 +14,28 @@ use crate::paths::shown;
 use anyhow::{Context, Result};
 use recording::Recording;
 use std::fs;
+use std::path::Path;
 
-/// Writes the page of `args`.
+/// Writes the page that a person wants.
 pub fn run(args: &NumaReportArgs) -> Result<()> {
-    let name = shown(&args.events);
-    let bytes = fs::read(&args.events).with_context(|| {
-        format!("cannot read {name}; `cargo xtask run --machine FILE --events {name}` writes it")
-    })?;
-    let recording = read::read(&name, &bytes)?;
+    let recording = write(&args.events, &args.output)?;
     if let Some(warning) = recording.warning() {
         eprintln!("xtask: {warning}");
     }
-    let output = shown(&args.output);
-    fs::write(&args.output, page::of(&recording))
-        .with_context(|| format!("cannot write {output}"))?;
-    println!("{output}: {}", summary(&recording));
+    println!("{}: {}", shown(&args.output), summary(&recording));
     Ok(())
+}
+
+/// Writes the page of a run with these `events`.
+pub fn write(events: &Path, output: &Path) -> Result<Recording> {
+    let name = shown(events);
+    let bytes = fs::read(events).with_context(|| {
+        format!("cannot read {name}; `cargo xtask run --machine FILE --events {name}` writes it")
+    })?;
+    let recording = read::read(&name, &bytes)?;
+    fs::write(output, page::of(&recording))
+        .with_context(|| format!("cannot write {}", shown(output)))?;
+    Ok(recording)
 }
 
 /// The page in a line.

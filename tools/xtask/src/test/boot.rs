@@ -7,6 +7,7 @@ use crate::build::monitor::Image;
 use crate::children::{limited, Guarded};
 use crate::disk::{self, DiskFile, Keep, Layout};
 use crate::flash::Flash;
+use crate::numa_report;
 use crate::paths;
 use crate::process::last_lines;
 use crate::run::drive::{DiskFault, Drive};
@@ -118,6 +119,9 @@ fn run_machine(test: &Test, monitor: Option<&Image>) -> Result<()> {
     if let Some(magic) = &magic {
         check_magic(test, magic)?;
     }
+    if !test.report.is_empty() {
+        check_report(test, &board.events)?;
+    }
     let _ = fs::remove_file(&flash);
     let _ = fs::remove_file(crate::flash::payload_path(&flash));
     if let Some(disk) = disk {
@@ -136,6 +140,21 @@ fn check_magic(test: &Test, magic: &Magic) -> Result<()> {
             (*least..=*most).contains(&percent),
             "expected {least} to {most} % of the misses of mode {mode} to be local, and {percent:.1} % are: {}",
             paths::shown(&magic.report)
+        );
+    }
+    Ok(())
+}
+
+/// Looks at the page of the run's memory.
+fn check_report(test: &Test, events: &Path) -> Result<()> {
+    let output = file(test, "html");
+    numa_report::write(events, &output)?;
+    let page = fs::read_to_string(&output)?;
+    for pattern in &test.report {
+        ensure!(
+            Regex::new(&format!("(?m){pattern}"))?.is_match(&page),
+            "expected {} to match /{pattern}/",
+            paths::shown(&output)
         );
     }
     Ok(())

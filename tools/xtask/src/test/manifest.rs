@@ -35,6 +35,8 @@ pub struct Test {
     pub machine: Option<PathBuf>,
     /// The description's `[hardware]`.
     pub hardware: Option<Table>,
+    /// The description's `[numa]`.
+    pub numa: Option<Table>,
     /// The description's `[[disk]]`s.
     #[serde(default)]
     pub disk: Vec<Table>,
@@ -62,6 +64,9 @@ pub struct Test {
     /// a mode's misses are local.
     #[serde(default)]
     pub magic: BTreeMap<String, [f64; 2]>,
+    /// What the page has to match that `numa-report` makes of the run, after the steps.
+    #[serde(default)]
+    pub report: Vec<String>,
     /// What the console must not show.
     pub never: Option<String>,
     /// Bytes of the flash image that are inverted before the start.
@@ -243,6 +248,14 @@ impl Test {
             "`magic` is for a machine; xtask has arguments"
         );
         ensure!(
+            self.report.is_empty() || self.xtask.is_none(),
+            "`report` is for a machine; xtask has arguments"
+        );
+        ensure!(
+            self.numa.is_none() || inline,
+            "`numa` is for a machine that is described here"
+        );
+        ensure!(
             self.input.is_empty() || self.xtask.is_some(),
             "`input` is for xtask; a machine has steps"
         );
@@ -283,6 +296,9 @@ impl Test {
         }
         let mut file = Table::new();
         file.insert("hardware".to_owned(), Value::Table(hardware));
+        if let Some(numa) = &self.numa {
+            file.insert("numa".to_owned(), Value::Table(numa.clone()));
+        }
         let tables =
             |tables: Vec<Table>| Value::Array(tables.into_iter().map(Value::Table).collect());
         file.insert("disk".to_owned(), tables(self.disk.clone()));
