@@ -8,6 +8,7 @@ use super::calls::Done;
 use super::device;
 use super::real::{self, RealCpu};
 use super::resident::Resident;
+use super::sample::Sampler;
 use super::shake;
 use super::slot::{Ending, Message, VmSlot};
 use super::Monitor;
@@ -110,6 +111,10 @@ pub struct Cpu {
     clock: Clock,
     /// When the next turn is due.
     until: u64,
+    /// When the next turn or sample is.
+    due: u64,
+    /// What it has counted of its guests' misses.
+    pub(super) sampler: Sampler,
     /// What Compare was set for.
     timer: u64,
     /// When the console wants service, on CPU 0.
@@ -149,6 +154,8 @@ impl Cpu {
                 loaded: ptr::null_mut(),
                 clock: Clock::default(),
                 until: 0,
+                due: 0,
+                sampler: Sampler::new(&monitor.numa, count_hz()),
                 timer: 0,
                 console_due: if number == 0 { 0 } else { u64::MAX },
                 ended: VcpuSet::EMPTY,
@@ -167,7 +174,7 @@ impl Cpu {
     ///
     /// # Safety
     /// After [`Cpu::init`], and while no other reference to it is in use on this CPU.
-    unsafe fn here() -> &'static mut Self {
+    pub(super) unsafe fn here() -> &'static mut Self {
         // SAFETY: KScratch4 holds what `init` put there; the rest is the caller's promise.
         unsafe { &mut *(cp0::kscratch4() as *mut Self) }
     }
@@ -195,8 +202,18 @@ impl Cpu {
         unsafe { RealCpu::here() }
     }
 
+    /// Where traps of a virtual CPU go as a rule, for its context.
+    pub(super) const fn usual_handler(&self) -> u64 {
+        self.idle.handler
+    }
+
+    /// A sample or the end of the turn is due at another time than before.
+    pub(super) fn update_due(&mut self) {
+        self.due = self.until.min(self.sampler.due());
+    }
+
     /// A trap of the loaded virtual CPU.
-    fn trap(&mut self, entry: Entry) -> *mut GuestContext {
+    pub(super) fn trap(&mut self, entry: Entry) -> *mut GuestContext {
         // SAFETY: traps come from the loaded virtual CPU, which is this CPU's.
         let resident = unsafe { &mut *self.loaded };
         resident.shared.shootdown.leave();
@@ -229,7 +246,7 @@ impl Cpu {
                 false
             }
             Outcome::Unshare(page) => {
-                let _ = self.guest_memory(resident).own(page);
+                self.unshare(resident, page);
                 false
             }
             Outcome::NoVector(no_vector) => {
@@ -243,9 +260,9 @@ impl Cpu {
     }
 
     /// Whether at tick `now` nothing is due but to go on. The usual end of a trap.
-    fn is_quiet(&self, now: u64) -> bool {
+    pub(super) fn is_quiet(&self, now: u64) -> bool {
         let called = || self.console_pending() || device::attention_wanted();
-        now < self.until && now < self.console_due && !(self.id.0 == 0 && called())
+        now < self.due && now < self.console_due && !(self.id.0 == 0 && called())
     }
 
     fn call_done(&mut self, resident: &mut Resident, done: Done) -> bool {
@@ -342,7 +359,7 @@ impl Cpu {
     }
 
     /// Decides who goes on, and prepares it. `turn`: another one may have to run.
-    fn next(&mut self, mut turn: bool) -> *mut GuestContext {
+    pub(super) fn next(&mut self, mut turn: bool) -> *mut GuestContext {
         loop {
             let now = self.now();
             if self.id.0 == 0 {
@@ -359,13 +376,20 @@ impl Cpu {
                 self.discount_since(now);
                 turn = true;
             }
-            if turn || now >= self.until || self.loaded.is_null() {
-                match self.turn() {
-                    Some(vcpu) => self.load(vcpu),
-                    None => {
+            if turn || now >= self.due || self.loaded.is_null() {
+                let is_turn = turn || now >= self.until || self.loaded.is_null();
+                match is_turn.then(|| self.turn()) {
+                    None => {}
+                    Some(Some(vcpu)) => self.load(vcpu),
+                    Some(None) => {
                         self.idle();
                         turn = true;
                         continue;
+                    }
+                }
+                if now >= self.sampler.due() {
+                    if let Some(context) = self.sample_next() {
+                        return context;
                     }
                 }
             }
@@ -386,7 +410,7 @@ impl Cpu {
     }
 
     /// Brings the loaded virtual CPU to the point of going on at tick `now`.
-    fn prepare(&mut self, resident: &mut Resident, now: u64) {
+    pub(super) fn prepare(&mut self, resident: &mut Resident, now: u64) {
         if resident.shared.shootdown.enter() {
             self.shoot_down(resident);
         }
@@ -409,7 +433,7 @@ impl Cpu {
             }
         }
         let vcpu = &mut resident.vcpu;
-        let due = self.until.min(vcpu.next_timer()).min(self.console_due);
+        let due = self.due.min(vcpu.next_timer()).min(self.console_due);
         if due != self.timer {
             self.set_timer(due, now);
         }
@@ -459,6 +483,7 @@ impl Cpu {
             };
             let turn = self.queue.turn(self.monitor.scheduler, now, &mut local);
             self.until = turn.until;
+            self.update_due();
             self.shared
                 .switches
                 .store(self.queue.counters().switches, Ordering::Relaxed);
@@ -514,6 +539,7 @@ impl Cpu {
         context.monitor_status = self.idle.monitor_status;
         context.base_status = self.idle.base_status;
         context.keep_link = 0;
+        self.sampler.forget_watched();
         hardware.set_user_local(resident.vcpu.special.user_local());
         resident.vcpu.update_hwrena(&mut hardware);
     }
@@ -611,13 +637,17 @@ impl schedule::Local for Local<'_> {
 
 /// Where the vectors call the monitor.
 extern "C" fn handle(_context: *mut GuestContext, entry: u64) -> *mut GuestContext {
-    let entry = match entry {
+    // SAFETY: the only reference on this CPU: traps do not nest.
+    unsafe { Cpu::here() }.trap(entry_of(entry))
+}
+
+/// The vectors' number of a way into the monitor.
+pub(super) const fn entry_of(number: u64) -> Entry {
+    match number {
         0 => Entry::Refill,
         2 => Entry::Interrupt,
         _ => Entry::General,
-    };
-    // SAFETY: the only reference on this CPU: traps do not nest.
-    unsafe { Cpu::here() }.trap(entry)
+    }
 }
 
 /// Where the vectors go for an exception of the monitor itself.

@@ -12,7 +12,7 @@ use crate::console::numa_report::NodeRow;
 use crate::events::Event;
 use crate::machine::{Node, NodeId, NODES_MAX};
 use crate::numa::heat::{Copy, Heat};
-use crate::numa::{Interval, Thresholds};
+use crate::numa::Interval;
 use crate::vm::pmap::Pmap;
 use core::sync::atomic::{AtomicU64, Ordering};
 use disco_abi::PAGE_SIZE;
@@ -173,8 +173,7 @@ impl Monitor {
     }
 
     fn look_at_pages(&self, heat: &mut Heat, place: Place, first: u64, now: u64) -> Step {
-        let length = ticks_of_ms(Thresholds::DEFAULT.interval_ms.into());
-        let interval = Interval((now / length.max(1)) as u16);
+        let interval = self.numa.interval(now);
         let looked = self.with_pmap(place, |pmap| {
             let end = pmap.pages().min(first.saturating_add(PAGES));
             for page in first..end {

@@ -13,6 +13,7 @@ pub mod device;
 pub mod disk;
 pub mod fetch;
 pub mod heat;
+pub mod hot;
 pub mod lifecycle;
 pub mod load;
 pub mod memory;
@@ -22,6 +23,7 @@ pub mod pages;
 pub mod partition;
 pub mod real;
 pub mod resident;
+pub mod sample;
 pub mod shake;
 pub mod shortage;
 pub mod siblings;
@@ -29,14 +31,14 @@ pub mod slot;
 pub mod users;
 
 use crate::address::MachinePage;
-use crate::clock::nanoseconds;
+use crate::clock::{count_hz, nanoseconds};
 use crate::console::{GuestConsole, Mux};
 use crate::disk::Disks;
 use crate::events::Event;
 use crate::machine::layout::{MachineLayout, Range, FREE_MAX};
 use crate::machine::{bitmap_words, Entry, Machine, Node, NodeId, PageRange, VmId};
 use crate::net::switch::Subnet;
-use crate::numa::{Directory, Distances, PageRecord};
+use crate::numa::{Directory, Distances, PageRecord, Settings};
 use crate::schedule::{AtomicVcpuSet, CpuId, Mailbox, Scheduler, VcpuId};
 use crate::vm::identity::Identity;
 use core::fmt::{self, Write};
@@ -77,6 +79,8 @@ pub struct Monitor {
     pub code_len: u64,
     /// Machine memory.
     pub machine: Machine,
+    /// How misses are counted, and what for.
+    pub numa: Settings,
     /// The scheduler's shared words.
     pub scheduler: &'static Scheduler,
     /// What virtual CPUs say they are.
@@ -155,6 +159,11 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
         machine: Machine::new(
             machine_nodes.into_iter().flatten(),
             distances(&handover.description.machine.numa),
+        ),
+        numa: Settings::new(
+            &handover.description.machine.numa,
+            layout.nodes().len(),
+            count_hz(),
         ),
         scheduler: &SCHEDULER,
         identity: real_identity(),

@@ -8,6 +8,7 @@ use super::Monitor;
 use crate::address::{GuestPage, MachinePage};
 use crate::machine::shared::PageRef;
 use crate::machine::{NoMemory, NodeId, PageRange, RunSize, VmId};
+use crate::numa::{Interval, MoveBudget};
 use crate::schedule::VcpuId;
 use crate::vm::hardware::FpuRegisters;
 use crate::vm::loader::LoadError;
@@ -36,6 +37,8 @@ pub struct ResidentVm {
     /// Guards what is behind guest-physical pages, and is held until no virtual CPU uses what was
     /// there before. Taken before a node's lock.
     pub backing: Mutex<()>,
+    /// Moves of its pages that the policy may make. Innermost.
+    pub budget: Mutex<MoveBudget>,
     /// Pages that it was promised and has not of its own at present.
     pub promised: AtomicU64,
     /// A bit for each virtual CPU that is paused for want of memory.
@@ -182,6 +185,13 @@ impl Monitor {
         Ok(())
     }
 
+    /// All moves that it may make at once.
+    fn new_budget(&self, slot: &VmSlot) -> MoveBudget {
+        let vcpus = slot.vcpu_count();
+        // Whatever the time is now: more than all it will not have.
+        MoveBudget::new(&self.numa.thresholds, vcpus, Interval(0))
+    }
+
     /// What the virtual CPUs of `slot` share, as yet without them.
     fn place_tables(
         &self,
@@ -206,6 +216,7 @@ impl Monitor {
                 slot,
                 pmap,
                 backing: Mutex::new(()),
+                budget: Mutex::new(self.new_budget(slot)),
                 promised: AtomicU64::new(0),
                 paused: AtomicU64::new(0),
                 vcpus: [const { AtomicPtr::new(ptr::null_mut()) }; VCPUS_PER_VM],

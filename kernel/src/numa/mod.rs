@@ -13,6 +13,7 @@ pub mod hottest;
 pub mod latency;
 pub mod node_set;
 pub mod policy;
+pub mod settings;
 pub mod source;
 
 pub use counters::NumaCounters;
@@ -20,6 +21,7 @@ pub use directory::{Counts, Directory, Interval, PageRecord};
 pub use distance::Distances;
 pub use node_set::NodeSet;
 pub use policy::{decide, Action, Decision, MoveBudget, Situation, Thresholds, Why};
+pub use settings::{Counters, Settings};
 pub use source::{Sample, Since, Source};
 
 #[cfg(test)]

@@ -59,6 +59,15 @@ impl Thresholds {
         rate: 32,
     };
 
+    /// The same for counts from samples. They take longer until they are more than chance, so an interval has
+    /// ten times the length; what goes by intervals goes by as much time as before.
+    pub const SAMPLED: Self = Self {
+        interval_ms: 10 * Self::DEFAULT.interval_ms,
+        forgive: Self::DEFAULT.forgive / 10,
+        rate: 10 * Self::DEFAULT.rate,
+        ..Self::DEFAULT
+    };
+
     /// By how much a page's unrest grows: when it was moved, or `collapsed` by a write. The
     /// latter costs two moves that were for nothing, and is to remain rare.
     pub const fn unrest_of(&self, collapsed: bool) -> u16 {

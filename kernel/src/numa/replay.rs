@@ -172,6 +172,7 @@ impl World {
             reads: if write { 0 } else { MISSES },
             writes: if write { MISSES } else { 0 },
             since: Since::Last,
+            user: None,
         });
         if !is_full {
             return;
@@ -183,7 +184,7 @@ impl World {
             usize::MAX,
             (self.now, self.thresholds.trigger),
             |page| directory.record(page),
-            |page| hot.push(page.0 as usize),
+            |sample| hot.push(sample.page.0 as usize),
         );
         hot.into_iter().for_each(|page| self.look(page));
     }

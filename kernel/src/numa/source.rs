@@ -6,8 +6,8 @@
 //!   or the model that plays its part.
 
 use super::directory::{Interval, PageRecord};
-use crate::address::MachinePage;
-use crate::machine::NodeId;
+use crate::address::{GuestPage, MachinePage};
+use crate::machine::{NodeId, VmId};
 use disco_abi::PAGE_SIZE;
 use disco_magic::Region;
 
@@ -33,6 +33,9 @@ pub struct Sample {
     pub writes: u16,
     /// Since when.
     pub since: Since,
+    /// The virtual machine that missed, and what it calls the page, if the source knows: pages with several
+    /// users do not tell.
+    pub user: Option<(VmId, GuestPage)>,
 }
 
 impl Sample {
@@ -66,20 +69,20 @@ pub trait Source {
 }
 
 /// Adds what `source` has to the records that `record` finds, at most `most` samples, and tells `hot`
-/// the pages that somebody should look at; a page may be told more than once.
+/// the samples after which somebody should look at their pages; a page may be told more than once.
 pub fn add_up(
     source: &mut impl Source,
     most: usize,
     (now, trigger): (Interval, u16),
     record: impl Fn(MachinePage) -> Option<&'static PageRecord>,
-    mut hot: impl FnMut(MachinePage),
+    mut hot: impl FnMut(&Sample),
 ) {
     source.take(most, &mut |sample| {
         let Some(record) = record(sample.page) else {
             return;
         };
         if record.count(&sample, now, trigger) {
-            hot(sample.page);
+            hot(&sample);
         }
     });
 }
@@ -174,6 +177,7 @@ impl<C: MissCounters> Exact<C> {
             reads: saturated(reads),
             writes: saturated(writes),
             since: Since::Interval,
+            user: None,
         }
     }
 }
@@ -237,6 +241,7 @@ mod tests {
             reads: 1,
             writes: 0,
             since: Since::Last,
+            user: None,
         }
     }
 
@@ -289,7 +294,9 @@ mod tests {
         counters.misses.insert((1, 1), (0, 40));
         counters.hot = vec![1, 1, 5];
         let mut hot = Vec::new();
-        add_up(&mut exact, usize::MAX, now, record, |page| hot.push(page.0));
+        add_up(&mut exact, usize::MAX, now, record, |sample| {
+            hot.push(sample.page.0)
+        });
         let counts = RECORDS[1].counts(Interval(3));
         assert_eq!((counts.of(NodeId(0)), counts.of(NodeId(1))), (400, 40));
         assert_eq!(counts.writes, 140);
@@ -333,8 +340,8 @@ mod tests {
             let now = Interval(interval as u16);
             let record = |page: MachinePage| (page.0 == 0x2_0003).then(|| &records[0]);
             // Also where the record still has as many from before.
-            add_up(&mut source, 100, (now, 128), record, |page| {
-                told.push((interval, page.0));
+            add_up(&mut source, 100, (now, 128), record, |sample| {
+                told.push((interval, sample.page.0));
             });
             let counts = records[0].counts(now);
             assert_eq!((counts.of(NodeId(2)), counts.total()), (130, 130));

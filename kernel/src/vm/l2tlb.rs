@@ -228,6 +228,11 @@ impl L2Tlb {
         (slot.tag == tag).then_some(slot)
     }
 
+    /// Whether the slot of `tag` holds it.
+    pub fn holds_tag(&self, tag: u64) -> bool {
+        self.slots[self.index(tag)].tag == tag
+    }
+
     /// What the guest wrote for `address` and `asid`, if the table holds it.
     pub fn guest_entry(&self, address: u64, asid: u64) -> Option<TlbEntry> {
         Some(self.guest_pair(address, asid)?.0)

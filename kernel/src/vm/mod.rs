@@ -11,6 +11,7 @@ pub mod mapping;
 pub mod pmap;
 pub mod privileged;
 pub mod revoke;
+pub mod sample;
 pub mod shootdown;
 pub mod special;
 pub mod trap;

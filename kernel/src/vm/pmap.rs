@@ -445,6 +445,13 @@ impl<'a> Pmap<'a> {
         page.map(entry_lo)
     }
 
+    /// The pair of large pages that maps the linear windows at `offset` on this node, if one does.
+    pub(super) fn linear_piece(&self, offset: u64) -> Option<LinearPair> {
+        let piece = usize::try_from(offset / LINEAR_PIECE).ok()?;
+        let pair = self.here.linear.get(piece)?.get();
+        (pair.page_mask != 0).then_some(pair)
+    }
+
     /// An entry of the linear table, as the vectors' assembly reads it.
     #[cfg(test)]
     pub(super) fn linear_entry(&self, index: usize) -> LinearPair {

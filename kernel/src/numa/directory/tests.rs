@@ -13,6 +13,7 @@ fn sample(node: u8, reads: u16, writes: u16) -> Sample {
         reads,
         writes,
         since: Since::Last,
+        user: None,
     }
 }
 

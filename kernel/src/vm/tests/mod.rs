@@ -16,6 +16,7 @@ mod model;
 mod pmap;
 mod processor;
 mod replicas;
+mod sample;
 mod sharing;
 mod steps;
 mod tlb_instructions;

@@ -8,10 +8,11 @@ use super::guest::{Change, Guest};
 use super::machine::{self, Miss, SPECIAL_MACHINE};
 use super::model::branch::{self, Branch};
 use super::model::{Access, Event, Place};
-use crate::address::MachineAddress;
+use crate::address::{GuestPage, MachineAddress};
 use crate::vm::exception::code;
 use crate::vm::hardware::Hardware;
 use crate::vm::pmap::Backing;
+use crate::vm::sample::Hidden;
 use crate::vm::trap::{Outcome, Trap};
 use crate::vm::vtlb::{ASID_MASK, VPN2_MASK};
 use disco_abi::PAGE_SIZE;
@@ -33,6 +34,10 @@ pub struct Processor {
     pub places: Vec<Place>,
     /// The monitor was entered in the last instruction.
     pub trapped: bool,
+    /// The next refill is sampled.
+    hidden: Option<Hidden>,
+    /// Pages whose refills were sampled, and whether the next write of each is an exception.
+    pub samples: Vec<(GuestPage, bool)>,
 }
 
 /// A trap that ended an instruction.
@@ -58,7 +63,37 @@ impl Processor {
             link: false,
             places: Vec::new(),
             trapped: false,
+            hidden: None,
+            samples: Vec::new(),
         }
+    }
+
+    /// Lets the next refill be sampled, of all that the guest uses if `flush`.
+    pub fn sample_next(&mut self, flush: bool) {
+        let guest = &mut self.guest;
+        if flush {
+            let pc = guest.vcpu.context.pc;
+            let (pmap, machine) = (&guest.pmap, &mut guest.machine);
+            guest.vcpu.flush_all_but(pc, pmap, machine);
+        }
+        self.hidden = guest.vcpu.hide();
+    }
+
+    /// The monitor is entered: the vectors find everything again. Whether they did not.
+    pub fn show(&mut self) -> bool {
+        let hidden = self.hidden.take();
+        hidden.map(|hidden| self.guest.vcpu.show(hidden)).is_some()
+    }
+
+    /// Counts a miss, if it can be told what for, and lets the guest try again.
+    fn sample(&mut self, trap: &Trap) -> bool {
+        let guest = &mut self.guest;
+        let Some(page) = guest.vcpu.page_at(trap.bad_vaddr, &guest.pmap) else {
+            return false;
+        };
+        let watched = guest.vcpu.serve_read_only(trap, &mut guest.machine);
+        self.samples.push((page, watched));
+        true
     }
 
     pub fn pc(&self) -> u64 {
@@ -159,6 +194,12 @@ impl Processor {
             user: self.in_user_mode() || self.guest.vcpu.supervisor.is_some(),
             ..trap
         };
+        if self.show() && trap.entry == Entry::Refill && trap.epc & 3 == 0 && self.sample(&trap) {
+            self.guest.vcpu.context.pc = trap.epc;
+            self.guest.vcpu.context.keep_link = 1;
+            self.guest.resume();
+            return Stop::Again;
+        }
         let reflected = self.guest.vcpu.counters.exceptions_reflected;
         let outcome = self.guest.handle(&trap);
         let event = match outcome {
