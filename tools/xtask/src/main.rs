@@ -111,6 +111,7 @@ fn needs_of(machine: &Machine) -> Vec<Need> {
 fn write_flash(args: FlashArgs, installer: &Installer) -> Result<()> {
     let mut machine = Machine::load(args.machine.as_deref())?;
     machine.magic = args.magic;
+    machine.check_counters()?;
     let toolchain = installer.provide(&needs_of(&machine))?;
     let output = args
         .output
@@ -145,6 +146,7 @@ fn run(args: RunArgs, installer: &Installer) -> Result<()> {
     }
     let mut machine = Machine::load(args.machine.as_deref())?;
     machine.magic = args.magic.magic;
+    machine.check_counters()?;
     run::check_forwards(&machine, &wishes.forwards)?;
     let toolchain = installer.provide(&needs_of(&machine))?;
     wishes.magic = args.magic.build()?;

@@ -49,10 +49,7 @@ impl Machine {
         // What is read from the disk is in memory, too, when a guest is loaded from it.
         let read: usize = stored.iter().map(|file| file.content.len()).sum();
         let length = (payload.bytes.len() + read) as u64;
-        ensure!(
-            self.magic || !self.numa.magic_counters,
-            "counters = \"magic\" needs the exact model beside the machine: say --magic, or counters = \"sampled\""
-        );
+        self.check_counters()?;
         let magic_len = self.magic_len()?;
         let memory = self.memory - magic_len;
         let available = super::check::available(memory, self.nodes, length);
@@ -88,6 +85,15 @@ impl Machine {
         bytes.extend_from_slice(disks.as_bytes());
         bytes.extend_from_slice(mounts.as_bytes());
         Ok((bytes, payload))
+    }
+
+    /// Whether somebody will count what the monitor is to read.
+    pub fn check_counters(&self) -> Result<()> {
+        ensure!(
+            self.magic || !self.numa.magic_counters,
+            "counters = \"magic\" needs the exact model beside the machine: say --magic, or counters = \"sampled\""
+        );
+        Ok(())
     }
 
     /// What the exact model's region takes of the end of RAM.
