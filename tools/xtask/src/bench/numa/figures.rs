@@ -17,7 +17,7 @@ pub struct Times {
 }
 
 /// The figures of a run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Figures {
     /// The program.
     pub program: &'static str,
@@ -43,11 +43,44 @@ pub struct Figures {
     pub idle_ns: u64,
     /// Pages that any CPU missed on.
     pub pages_missed_on: u64,
+    /// What the monitor has moved.
+    pub moves: Moves,
+}
+
+/// What the monitor has moved.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Moves {
+    /// Pages that were migrated.
+    pub migrations: u64,
+    /// Replicas.
+    pub replications: u64,
+    /// Times that a page lost its replicas to a write.
+    pub collapses: u64,
+    /// Time of the board's clock for all that, in nanoseconds: other CPUs' instructions pass meanwhile.
+    pub spent_ns: u64,
+}
+
+impl Moves {
+    /// Of the answer to `numa --json`: the nodes.
+    fn of(nodes: &Value) -> Self {
+        let nodes = nodes.as_array().map_or(&[][..], Vec::as_slice);
+        let sum = |field: &str| nodes.iter().filter_map(|node| node[field].as_u64()).sum();
+        Self {
+            migrations: sum("migrations"),
+            replications: sum("replications"),
+            collapses: sum("collapses"),
+            spent_ns: sum("spent_ns"),
+        }
+    }
 }
 
 impl Figures {
-    /// Of the windows of a report.
-    pub fn of(program: &'static str, memory: &'static str, report: &Value) -> Result<Self> {
+    /// Of the windows of the model's report, and what the monitor says of its nodes.
+    pub fn of(
+        program: &'static str,
+        memory: &'static str,
+        (report, nodes): &(Value, Value),
+    ) -> Result<Self> {
         let windows = report["windows"].as_array().context("windows")?;
         let all = windows.iter().find(|window| window["window"] == ALL);
         let all = all.context("the program has not marked its computation")?;
@@ -96,6 +129,7 @@ impl Figures {
                 .map(|cpu| number(&cpu["idle_ns"]))
                 .sum(),
             pages_missed_on: number(&all["pages_missed_on"]),
+            moves: Moves::of(nodes),
         })
     }
 }

@@ -38,28 +38,39 @@ const SLICES: [&str; 4] = [
 pub enum Column {
     /// Nothing.
     None,
+    /// It moves pages by the misses that it samples.
+    Sampled,
+    /// It moves pages by the misses that the exact model counts for it.
+    Exact,
     /// Memory of all nodes is as far as that of the own one.
     Uniform,
 }
 
 impl Column {
     /// All.
-    pub const ALL: [Self; 2] = [Self::None, Self::Uniform];
+    pub const ALL: [Self; 4] = [Self::None, Self::Sampled, Self::Exact, Self::Uniform];
 
     /// For people and file names.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "no policy",
+            Self::Sampled => "policy, sampled",
+            Self::Exact => "policy, exact",
             Self::Uniform => "uniform",
         }
     }
 
     /// Lines of the description.
-    fn numa(self) -> &'static str {
-        match self {
-            Self::None => "local_ns = 300\nremote_ns = 900\n",
-            Self::Uniform => "local_ns = 300\nremote_ns = 300\n",
-        }
+    fn numa(self) -> String {
+        let (policy, counters, remote_ns) = match self {
+            Self::None => ("off", "sampled", 900),
+            Self::Sampled => ("on", "sampled", 900),
+            Self::Exact => ("on", "magic", 900),
+            Self::Uniform => ("off", "sampled", 300),
+        };
+        format!(
+            "local_ns = 300\nremote_ns = {remote_ns}\npolicy = \"{policy}\"\ncounters = \"{counters}\"\nlatency = \"off\"\n"
+        )
     }
 }
 
@@ -74,12 +85,12 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Runs it to its end; the exact model's report.
-    pub fn measure(&self, image: &Image, model: &Magic, folder: &Path) -> Result<Value> {
+    /// Runs it to its end; the exact model's report, and what the monitor says of its nodes.
+    pub fn measure(&self, image: &Image, model: &Magic, folder: &Path) -> Result<(Value, Value)> {
         let name = format!(
             "{}-{}",
             self.program.name(),
-            self.column.name().replace(' ', "-")
+            self.column.name().replace(", ", "-").replace(' ', "-")
         );
         let path = |what: &str| folder.join(format!("{name}.{what}"));
         let mut machine = self.machine()?;
@@ -94,6 +105,7 @@ impl Run<'_> {
         let mut session =
             Session::start(&board.command(), &board.events, LIMIT, &folder.join(&name))?;
         let ended = run_to_end(&mut session);
+        let nodes = last_answer(&session.console());
         drop(session);
         let _ = fs::remove_file(&flash);
         let _ = fs::remove_file(crate::flash::payload_path(&flash));
@@ -105,7 +117,7 @@ impl Run<'_> {
                 last_lines(&log, 15)
             );
         }
-        model.read()
+        Ok((model.read()?, nodes))
     }
 
     fn machine(&self) -> Result<Machine> {
@@ -142,7 +154,7 @@ fn run_to_end(session: &mut Session) -> Result<()> {
             );
         }
         if session.events.find("vm_stopped", Some(VM)).is_some() && !told {
-            session.send("\rpoweroff\r");
+            session.send("\rnuma --json\rpoweroff\r");
             told = true;
         }
         match session.ended()? {
@@ -150,5 +162,28 @@ fn run_to_end(session: &mut Session) -> Result<()> {
             Some(status) => bail!("QEMU ended with {status}"),
             None => ensure!(Instant::now() < deadline, "it is too slow"),
         }
+    }
+}
+
+/// The last answer in JSON on a console; null if there is none.
+fn last_answer(console: &[u8]) -> Value {
+    let text = String::from_utf8_lossy(console);
+    let answers = text.lines().filter(|line| line.starts_with(['[', '{']));
+    answers
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .next_back()
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_answer;
+
+    #[test]
+    fn answers_are_found_between_other_lines() {
+        let console =
+            b"disco> numa --json\n[{\"node\":0}]\n[job] hello\n[{\"node\":1}]\ndisco> poweroff\n";
+        assert_eq!(last_answer(console)[0]["node"], 1);
+        assert!(last_answer(b"[job] hello\n").is_null());
     }
 }

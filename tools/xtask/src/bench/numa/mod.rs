@@ -4,6 +4,7 @@
 //! figures.
 
 mod figures;
+mod goals;
 mod machine;
 mod programs;
 mod table;
@@ -16,6 +17,7 @@ use crate::run::magic::Magic;
 use crate::setup::toolchain::Toolchain;
 use anyhow::{Context, Result};
 use figures::Figures;
+use goals::Verdict;
 use indicatif::{ProgressBar, ProgressStyle};
 use machine::{Column, Run};
 use programs::Program;
@@ -54,14 +56,17 @@ pub fn run(json: Option<&Path>, toolchain: &Toolchain) -> Result<bool> {
         })
         .collect();
     let figures = all(&runs, |run| {
-        let report = run.measure(&image, &model, &folder)?;
-        Figures::of(run.program.name(), run.column.name(), &report)
+        let measured = run.measure(&image, &model, &folder)?;
+        Figures::of(run.program.name(), run.column.name(), &measured)
     })?;
-    for (program, rows) in Program::ALL.iter().zip(figures.chunks(Column::ALL.len())) {
-        println!("{}", table::of(*program, rows));
+    let mut met = true;
+    for (&program, rows) in Program::ALL.iter().zip(figures.chunks(Column::ALL.len())) {
+        let verdicts = goals::verdicts(program, rows);
+        met &= verdicts.iter().all(Verdict::is_met);
+        println!("{}", table::of(program, rows, &verdicts));
     }
     keep(json, "numa", json!({ "runs": figures }))?;
-    Ok(true)
+    Ok(met)
 }
 
 /// Does `measure` for all of `runs`, a few at once; what came of them, in order.

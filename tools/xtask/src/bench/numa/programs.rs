@@ -15,7 +15,7 @@ pub const MEMBERS: u64 = 8;
 
 /// Each job's gates, of 32 bytes: 6 MiB.
 const GATES: usize = 192 << 10;
-const CYCLES: u64 = 12;
+const CYCLES: u64 = 40;
 /// The scene's balls: 27 MiB of triangles and tree.
 const BALLS: usize = 300;
 const SEED: u64 = 1;
