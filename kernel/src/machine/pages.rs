@@ -118,6 +118,14 @@ impl DirtyPages {
         self.0
     }
 
+    /// The first of the pages, and the others if there are any.
+    pub fn split_first(self) -> (Self, Option<Self>) {
+        let PageRange { first, count } = self.0;
+        let rest = PageRange::new(MachinePage(first.0 + 1), count.saturating_sub(1));
+        let rest = (rest.count > 0).then_some(Self(rest));
+        (Self(PageRange::new(first, 1)), rest)
+    }
+
     /// Adds the pages of `other`, if they are directly behind.
     ///
     /// # Errors

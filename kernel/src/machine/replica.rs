@@ -18,10 +18,18 @@ impl Machine {
     /// # Errors
     /// It has none, or all that is free is promised.
     pub fn allocate_on(&self, node: NodeId) -> Result<DirtyPages, NoMemory> {
-        self.promise(1)?;
-        let page = self.node(node).and_then(|node| node.allocate(RunSize::ONE));
-        self.fulfil(1);
-        page.ok_or(NoMemory)
+        self.allocate_run_on(node, RunSize::ONE)
+    }
+
+    /// The same for a run of pages.
+    ///
+    /// # Errors
+    /// It has no block so large, or all that is free is promised.
+    pub fn allocate_run_on(&self, node: NodeId, size: RunSize) -> Result<DirtyPages, NoMemory> {
+        self.promise(size.pages())?;
+        let pages = self.node(node).and_then(|node| node.allocate(size));
+        self.fulfil(size.pages());
+        pages.ok_or(NoMemory)
     }
 
     /// Makes a page from the allocator a replica of `from`, which is page `guest` of `vm`.

@@ -47,7 +47,12 @@ impl Cpu {
             Action::Replicate(nodes) => Goal::Replicas(nodes),
             Action::Collapse => Goal::Alone,
         };
-        if self.guest_memory(resident).relocate(page, goal).is_err() {
+        let mut memory = self.guest_memory(resident);
+        let moved = memory.relocate(page, goal);
+        // With its last page, a large page of the windows has moved.
+        let _ = matches!(goal, Goal::Node(_)) && memory.gather(page);
+        drop(memory);
+        if moved.is_err() {
             return add(&self.shared.numa.failed, 1);
         }
         vm.budget.lock().spend(decision.targets().len().max(1));

@@ -12,6 +12,7 @@ pub mod cpu;
 pub mod device;
 pub mod disk;
 pub mod fetch;
+pub mod gather;
 pub mod heat;
 pub mod hot;
 pub mod lifecycle;

@@ -235,14 +235,9 @@ impl GuestMemory<'_> {
             }
             return added.then_some(Moved::Replicated(from, page));
         }
-        let page = machine.give_copy(copy.page, from, vm, at, &RealMemory);
-        real::publish_page(page);
-        if let (Some(old), Some(new)) = (machine.record(from), machine.record(page)) {
-            new.take_over(old);
-        }
-        pmap.exchange(at, Backing::Own(page));
+        let page = copy.page.range().first;
+        self.put(at, copy.page);
         pmap.build_linear_piece(at);
-        self.take_away(at, from);
         Some(Moved::To(from, page))
     }
 

@@ -174,7 +174,11 @@ impl Monitor {
             vcpu.store(place, Ordering::Relaxed);
         }
         if !self.overcommit {
-            self.back_all(vm, node)?;
+            self.promise(vm, vm.pmap.pages())?;
+            // Of several nodes, memory comes from where it is touched first.
+            if self.machine.nodes().count() == 1 {
+                self.back_all(vm, node)?;
+            }
         }
         let entry = self.load_guest(vm, node)?;
         if let Some(first) = vm.vcpu(0) {
@@ -331,9 +335,8 @@ impl Monitor {
         nearest_first.take(place + 1).last().unwrap_or(near)
     }
 
-    /// Gives all of the guest-physical memory machine pages.
+    /// Gives all of the guest-physical memory machine pages, which it was promised.
     fn back_all(&self, vm: &ResidentVm, node: NodeId) -> Result<(), NoMemory> {
-        self.promise(vm, vm.pmap.pages())?;
         self.back(vm, (GuestPage(0), vm.pmap.pages()), node)?;
         vm.pmap.build_linear_table();
         Ok(())

@@ -8,7 +8,7 @@ use crate::address::GuestPage;
 use crate::clock::count_hz;
 use crate::machine::NodeId;
 use crate::numa::NodeSet;
-use crate::vm::pmap::Pmap;
+use crate::vm::pmap::{Pmap, LINEAR_PAGES};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Pages that a CPU moves in a row.
@@ -17,6 +17,8 @@ const AT_ONCE: usize = 12;
 const STEPS_PER_SECOND: u64 = 500;
 /// Pages that are looked at for one that is in use.
 const REACH: usize = 64;
+/// Of so many steps one moves all of a large page of the linear windows.
+const WHOLE: u64 = 64;
 /// The longest that it goes on, in seconds.
 const SECONDS_MAX: u64 = 24 * 60 * 60;
 
@@ -80,6 +82,7 @@ impl Cpu {
                 _ => Goal::Alone,
             };
         }
+        let is_whole = self.random().is_multiple_of(WHOLE);
         let counted = &mut |_, moved| self.count_move(moved);
         let mut memory = self.guest_memory(resident);
         let mut batch = Batch::new();
@@ -87,16 +90,30 @@ impl Cpu {
             // What cannot be moved is as it was.
             let _ = memory.begin(&mut batch, wanted, counted);
         }
+        if let (Some((page, _)), true) = (wanted.first(), is_whole) {
+            // All of a large page to one node, where it becomes one again.
+            let first = page.0 & !(LINEAR_PAGES - 1);
+            for page in (first..first + LINEAR_PAGES).map(GuestPage) {
+                let _ = memory.begin(&mut batch, (page, Goal::Node(self.shared.node)), counted);
+            }
+        }
         memory.finish(&mut batch, counted);
+        if let (Some((page, _)), true) = (wanted.first(), is_whole) {
+            memory.gather(*page);
+        }
         drop(memory);
         let end = self.now();
         crate::numa::counters::add(&self.shared.numa.spent, end.saturating_sub(begin));
         end.saturating_add(count_hz() / STEPS_PER_SECOND)
     }
 
-    /// A page that a virtual CPU has mapped, if there is one within reach.
+    /// Any page; or, half of the time, one that a virtual CPU has mapped, if there is one within reach: to move that
+    /// takes longer, as it has to be asked.
     fn random_page(&mut self, pmap: &Pmap) -> GuestPage {
         let first = self.random() % pmap.pages().max(1);
+        if self.random().is_multiple_of(2) {
+            return GuestPage(first);
+        }
         let mut reach = (first..pmap.pages()).map(GuestPage).take(REACH);
         reach
             .find(|page| pmap.is_used(*page))

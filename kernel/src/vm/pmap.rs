@@ -15,7 +15,7 @@ use disco_arch::trap::{LinearEntry, LinearPair};
 pub const BACKMAPS: usize = 2;
 /// Pages of a page of the linear windows: 1 MiB. Larger ones are missed less often, but QEMU's
 /// TLB drops a page it replaces 4 KiB by 4 KiB: with 16 MiB, 200 forks took four times as long.
-const LINEAR_PAGES: u64 = 64;
+pub const LINEAR_PAGES: u64 = 64;
 /// Bytes of a piece of the linear table: a pair of pages.
 pub const LINEAR_PIECE: u64 = 2 * LINEAR_PAGES * PAGE_SIZE;
 /// Cache attribute of memory, in EntryLo: cached, coherent.
@@ -450,6 +450,23 @@ impl<'a> Pmap<'a> {
         let piece = usize::try_from(offset / LINEAR_PIECE).ok()?;
         let pair = self.here.linear.get(piece)?.get();
         (pair.page_mask != 0).then_some(pair)
+    }
+
+    /// The node that all guest pages of the large page of the windows around `guest` are on, if they are the virtual
+    /// machine's own and still no large page, since they are scattered there. `node_of` tells a machine page's node.
+    pub fn scattered_on<N: PartialEq>(
+        &self,
+        guest: GuestPage,
+        node_of: impl Fn(MachinePage) -> Option<N>,
+    ) -> Option<N> {
+        let first = GuestPage(guest.0 & !(LINEAR_PAGES - 1));
+        let node = |offset| match self.backing(GuestPage(first.0 + offset)) {
+            Backing::Own(page) => node_of(page),
+            _ => None,
+        };
+        let home = node(0)?;
+        let together = (1..LINEAR_PAGES).all(|offset| node(offset).as_ref() == Some(&home));
+        (together && self.own_page(first).is_none()).then_some(home)
     }
 
     /// An entry of the linear table, as the vectors' assembly reads it.
