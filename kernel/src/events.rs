@@ -100,6 +100,8 @@ pub enum Event<'a> {
         round: u64,
         /// The node.
         node: NodeId,
+        /// How many such events the virtual machine has in this round.
+        lines: u64,
         /// Guest memory of each region, in bytes.
         region_bytes: u64,
         /// The figures.
@@ -191,11 +193,13 @@ impl Event<'_> {
             Self::NumaHeat {
                 round,
                 node,
+                lines,
                 region_bytes,
                 heat,
             } => {
                 line.number("round", round)?;
                 line.number("node", node.0.into())?;
+                line.number("lines", lines)?;
                 line.number("region_bytes", region_bytes)?;
                 line.numbers("pages", heat.pages.iter().copied())?;
                 line.numbers("replicas", heat.replicas.iter().copied())?;
@@ -322,6 +326,7 @@ mod tests {
         let heat = Event::NumaHeat {
             round: u64::MAX,
             node: NodeId(u8::MAX),
+            lines: u64::MAX,
             region_bytes: u64::MAX,
             heat: &NodeHeat {
                 pages: [u16::MAX; REGIONS],
@@ -362,6 +367,7 @@ mod tests {
         let event = Event::NumaHeat {
             round: 5,
             node: NodeId(1),
+            lines: 3,
             region_bytes: 2 << 20,
             heat: &heat,
         };
@@ -371,7 +377,10 @@ mod tests {
             (&"numa_heat".into(), &"a".into())
         );
         assert_eq!((&event["round"], &event["node"]), (&5.into(), &1.into()));
-        assert_eq!(event["region_bytes"], 2 << 20);
+        assert_eq!(
+            (&event["region_bytes"], &event["lines"]),
+            (&(2 << 20).into(), &3.into())
+        );
         assert_eq!(
             (&event["pages"][0], &event["pages"][1]),
             (&128.into(), &0.into())

@@ -221,6 +221,7 @@ impl Monitor {
         let event = Event::NumaHeat {
             round: watch.round,
             node,
+            lines: watch.heat.nodes(),
             region_bytes: watch.heat.region_pages() * PAGE_SIZE,
             heat,
         };

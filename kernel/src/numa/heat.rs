@@ -92,6 +92,13 @@ impl Heat {
         (*heat != NodeHeat::EMPTY).then_some(heat)
     }
 
+    /// How many nodes have figures.
+    #[cold]
+    pub fn nodes(&self) -> u64 {
+        let some = self.nodes.iter().filter(|heat| **heat != NodeHeat::EMPTY);
+        some.count() as u64
+    }
+
     fn region(&self, page: u64) -> Option<usize> {
         let region = page.checked_div(self.region_pages())?;
         usize::try_from(region).ok()
@@ -137,6 +144,7 @@ mod tests {
         assert_eq!((user.pages[1], user.replicas[1]), (0, 16));
         assert_eq!((user.misses[1], home.misses[1]), (640_000, 0));
         assert!(heat.of(NodeId(0)).is_none());
+        assert_eq!(heat.nodes(), 2);
         heat.begin(128);
         assert!(heat.of(NodeId(1)).is_none());
     }

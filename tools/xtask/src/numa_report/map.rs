@@ -140,9 +140,9 @@ impl<'a> Columns<'a> {
                 );
             }
         }
-        text += &first.lines();
+        text += &first.places();
         if last.ns != first.ns {
-            text = text + " … " + &last.lines();
+            text = text + " … " + &last.places();
         }
         text
     }

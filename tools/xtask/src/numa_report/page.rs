@@ -94,7 +94,9 @@ fn legend(out: &mut String, recording: &Recording) {
     out.push_str("</div>\n");
     note(
         out,
-        "The mouse on a drawing shows figures, and the lines of the file that they come from.",
+        "The mouse on a drawing shows figures, and the lines of the file that they come from. Misses in maps are the \
+         directory's counts, which are halved at the end of each reset interval; those of nodes are what was \
+         counted in an interval. Sampled ones are samples.",
     );
 }
 
@@ -186,6 +188,13 @@ fn machine(out: &mut String, nodes: usize, vm: &VmRecording, columns: &Columns<'
         vm.regions,
         vm.region_bytes >> 10
     );
+    if !vm.cut.is_empty() {
+        let cut = format!(
+            "Left out, as not all of it was told: {}.",
+            vm.cut.join(", ")
+        );
+        note(out, &cut);
+    }
     out.push_str("<h3>Where its pages lie</h3>\n");
     note(
         out,
@@ -214,9 +223,9 @@ fn placement(out: &mut String, nodes: usize, vm: &VmRecording) {
          <tr><th>node</th><th>pages</th><th>replicas</th><th>misses</th><th>pages</th><th>replicas</th>\
          <th>misses</th></tr>\n",
         seconds(first.ns),
-        first.lines(),
+        first.places(),
         seconds(last.ns),
-        last.lines()
+        last.places()
     );
     let both = first.whole().into_iter().zip(last.whole());
     for (node, (before, after)) in both.enumerate().take(nodes) {

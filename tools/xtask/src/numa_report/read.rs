@@ -32,6 +32,7 @@ struct Heat {
     vm: String,
     round: u64,
     node: usize,
+    lines: usize,
     region_bytes: u64,
     pages: Vec<u32>,
     replicas: Vec<u32>,
@@ -77,6 +78,8 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<Recording> {
             _ => {}
         }
     }
+    recording.vms.iter_mut().for_each(VmRecording::cut_off);
+    recording.vms.retain(|vm| !vm.snapshots.is_empty());
     if recording.rounds.is_empty() {
         let seen = match booted {
             Some(_) => "of a run, but no event `numa`",
@@ -201,6 +204,7 @@ impl Recording {
                 region_bytes: event.region_bytes,
                 regions,
                 snapshots: Vec::new(),
+                cut: Vec::new(),
             });
         }
         let vm = &mut self.vms[place];
@@ -225,6 +229,7 @@ impl Recording {
             vm.snapshots.push(Snapshot {
                 round: event.round,
                 ns: event.ns,
+                lines: event.lines,
                 nodes: (0..CPUS_MAX).map(|_| None).collect(),
             });
         }

@@ -61,6 +61,8 @@ pub struct VmRecording {
     pub regions: usize,
     /// Its memory, each time that it was looked at.
     pub snapshots: Vec<Snapshot>,
+    /// Where looks at it were told in part: the run ended, or its beginning is missing.
+    pub cut: Vec<String>,
 }
 
 /// A virtual machine's memory at one time: events `numa_heat` of one round.
@@ -70,6 +72,8 @@ pub struct Snapshot {
     pub round: u64,
     /// When, in nanoseconds after boot.
     pub ns: u64,
+    /// How many events it has.
+    pub lines: usize,
     /// By node; a node without an event has nothing to do with it.
     pub nodes: Vec<Option<NodeHeat>>,
 }
@@ -194,6 +198,18 @@ impl Recording {
     }
 }
 
+impl VmRecording {
+    /// Leaves out what is not whole: a node that is missing would have nothing.
+    pub fn cut_off(&mut self) {
+        let snapshots = std::mem::take(&mut self.snapshots);
+        let is_whole =
+            |snapshot: &Snapshot| snapshot.nodes.iter().flatten().count() >= snapshot.lines;
+        let (whole, cut): (Vec<_>, Vec<_>) = snapshots.into_iter().partition(is_whole);
+        self.snapshots = whole;
+        self.cut = cut.iter().map(Snapshot::places).collect();
+    }
+}
+
 impl Snapshot {
     /// What each node has to do with `region`.
     pub fn parts(&self, region: usize) -> Vec<Part> {
@@ -223,7 +239,7 @@ impl Snapshot {
     }
 
     /// Its lines in the file.
-    pub fn lines(&self) -> String {
+    pub fn places(&self) -> String {
         lines(self.nodes.iter().flatten().map(|heat| heat.line))
     }
 }

@@ -1,7 +1,7 @@
 //! The page of made-up runs and of a recorded one.
 
 use super::map::{cells_of, look, Colour, FAINT};
-use super::recording::{Part, Recording};
+use super::recording::{Part, Recording, Snapshot};
 use super::{chart, page, read};
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ fn events(vm: &str, rounds: u64) -> String {
         let mut node = |node: u64, pages: [u32; 2], replicas: [u32; 2], misses: [u32; 2]| {
             text += &format!(
                 "{{\"event\":\"numa_heat\",\"ns\":{round}000000100,\"vm\":{vm:?},\"round\":{round},\"node\":{node},\
-                 \"region_bytes\":65536,\"pages\":{pages:?},\"replicas\":{replicas:?},\"misses\":{misses:?}}}\r\n"
+                 \"lines\":3,\"region_bytes\":65536,\"pages\":{pages:?},\"replicas\":{replicas:?},\"misses\":{misses:?}}}\r\n"
             );
         };
         let pages = [[4, 4], [4, 0]];
@@ -118,6 +118,35 @@ fn a_page_shows_memory_before_and_after_it_moved() {
         &html,
         "to 6.000 s: 4 migrations, 1 replications, 1 collapses\nnode 0: 0 migrations",
     );
+}
+
+/// The events of the boot test `numa-report`: two pages of a region were moved by hand before round 2.
+#[test]
+fn a_recorded_run_shows_a_region_that_was_moved() {
+    let run = recording(include_str!("recorded.jsonl"));
+    assert!(run.warning().is_none());
+    assert_eq!((run.nodes, run.rounds.len(), run.vms.len()), (4, 4, 2));
+    let all = run.totals(None, 0..run.rounds.len());
+    assert_eq!((all.migrations, all.moves()), (2, 2));
+    let moved = run.vms.iter().find(|vm| vm.name == "moved").unwrap();
+    assert_eq!((moved.regions, moved.region_bytes), (64, 32 << 10));
+    let of_region = |snapshot: &Snapshot| {
+        let parts = snapshot.parts(8);
+        [parts[0].pages, parts[3].pages]
+    };
+    let seen: Vec<_> = moved.snapshots.iter().map(of_region).collect();
+    assert_eq!(seen, [[2, 0], [0, 2], [0, 2], [0, 2]]);
+    for snapshot in &moved.snapshots {
+        let pages = snapshot.whole().iter().map(|part| part.pages).sum::<u32>();
+        assert_eq!(pages, 128);
+    }
+    let html = page::of(&run);
+    elements(&html);
+    has(
+        &html,
+        "· 0x40000 to 0x47fff\nnode 0: 2 pages, 0 replicas, 0 misses\nline 4</title>",
+    );
+    has(&html, "· 0x40000 to 0x47fff\nnode 3: 2 pages, 0 replicas, 0 misses\nlines 6 to 7 … lines 15 to 16</title>");
 }
 
 #[test]
@@ -232,6 +261,8 @@ fn a_run_that_was_cut_at_its_beginning_has_a_page() {
     let html = page::of(&recording(&tail.concat()));
     elements(&html);
     has(&html, "5 intervals");
+    has(&html, "looked at 5 times");
+    has(&html, "Left out, as not all of it was told: lines 1 to 2.");
 }
 
 #[test]
