@@ -84,7 +84,12 @@ impl Cpu {
         };
         if let Some(record) = home.directory().record(at) {
             let is_collapse = *action == Action::Collapse;
-            record.moved(settings.interval(end), &settings.thresholds, is_collapse);
+            let now = settings.interval(end);
+            record.moved(now, &settings.thresholds, is_collapse);
+            if is_collapse {
+                // For a write that no sample may have seen.
+                record.written(now, self.shared.node, settings.weight());
+            }
         }
         self.shared
             .numa

@@ -8,7 +8,7 @@ use super::Monitor;
 use crate::address::{GuestPage, MachinePage};
 use crate::machine::shared::PageRef;
 use crate::machine::{NoMemory, NodeId, PageRange, RunSize, VmId};
-use crate::numa::{Interval, MoveBudget};
+use crate::numa::{Interval, MoveBudget, Residence};
 use crate::schedule::VcpuId;
 use crate::vm::hardware::FpuRegisters;
 use crate::vm::loader::LoadError;
@@ -78,6 +78,8 @@ pub struct Resident {
     pub special_page: MachinePage,
     /// The node of its memory.
     pub node: NodeId,
+    /// Where its memory is, by its misses.
+    pub residence: Residence,
     /// What it needs before it goes on, and did not get.
     pub wants: Option<Want>,
 }
@@ -317,6 +319,7 @@ impl Monitor {
             (&raw mut (*place).shared).write(&vm.shared[usize::from(number)]);
             (&raw mut (*place).special_page).write(special.first);
             (&raw mut (*place).node).write(node);
+            (&raw mut (*place).residence).write(Residence::new());
             (&raw mut (*place).wants).write(None);
         }
         Ok(place)

@@ -212,7 +212,7 @@ impl Cpu {
     }
 
     /// Counts a write to the page that is watched.
-    fn count_write(&mut self, resident: &Resident, trap: &Trap) {
+    fn count_write(&mut self, resident: &mut Resident, trap: &Trap) {
         let Some(Watched { vcpu, page }) = self.sampler.watched else {
             return;
         };
@@ -223,14 +223,16 @@ impl Cpu {
         }
     }
 
-    fn note(&mut self, resident: &Resident, page: GuestPage, write: bool) {
+    fn note(&mut self, resident: &mut Resident, page: GuestPage, write: bool) {
         let (vm, node) = (resident.vm, self.shared.node);
         let Some(machine) = vm.pmap.machine_page(page) else {
             return;
         };
-        self.shared
-            .numa
-            .sampled(self.place_of(resident, page) == Some(node));
+        let place = self.place_of(resident, page);
+        self.shared.numa.sampled(place == Some(node));
+        if let Some(most) = place.and_then(|place| resident.residence.miss(place)) {
+            self.monitor.scheduler.set_memory_in(resident.id, most);
+        }
         let weight = self.monitor.numa.weight();
         let (reads, writes) = if write { (0, weight) } else { (weight, 0) };
         self.sampler.samples.note(Sample {

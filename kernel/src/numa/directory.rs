@@ -197,6 +197,15 @@ impl PageRecord {
         self.moves.store(moves.saturating_add(1), Relaxed);
     }
 
+    /// Notes a write of `node` that was no sampled miss: it counts as so many, and as no more misses.
+    pub fn written(&self, now: Interval, node: NodeId, weight: u16) {
+        self.age(now);
+        let writes = self.writes.load(Relaxed);
+        self.writes.store(writes.saturating_add(weight), Relaxed);
+        let writers = self.writers.load(Relaxed) | NodeSet::of(node).bits();
+        self.writers.store(writers, Relaxed);
+    }
+
     /// Takes over what is known of the page at `from`, whose contents came here, and leaves nothing
     /// there.
     pub fn take_over(&self, from: &Self) {

@@ -13,6 +13,7 @@ pub mod hottest;
 pub mod latency;
 pub mod node_set;
 pub mod policy;
+pub mod residence;
 pub mod settings;
 pub mod source;
 
@@ -21,6 +22,7 @@ pub use directory::{Counts, Directory, Interval, PageRecord};
 pub use distance::Distances;
 pub use node_set::NodeSet;
 pub use policy::{decide, Action, Decision, MoveBudget, Situation, Thresholds, Why};
+pub use residence::Residence;
 pub use settings::{Counters, Settings};
 pub use source::{Sample, Since, Source};
 

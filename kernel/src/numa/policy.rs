@@ -63,6 +63,9 @@ impl Thresholds {
     /// ten times the length; what goes by intervals goes by as much time as before.
     pub const SAMPLED: Self = Self {
         interval_ms: 10 * Self::DEFAULT.interval_ms,
+        // Where eight samples of a node make a page hot, one of another node shares it. By chance a page of three nodes
+        // seems to be of one once in 2,000 times.
+        sharing: 125,
         forgive: Self::DEFAULT.forgive / 10,
         rate: 10 * Self::DEFAULT.rate,
         ..Self::DEFAULT

@@ -88,7 +88,7 @@ impl RunQueue {
     fn spare(&self, scheduler: &Scheduler, target: CpuId) -> Option<VcpuId> {
         let node = scheduler.mailbox(target)?.node;
         let key = |vcpu, ran: bool| {
-            let away = distance(scheduler.started_in(vcpu), node);
+            let away = distance(scheduler.memory_in(vcpu), node);
             let alone = usize::MAX - scheduler.siblings_on(vcpu, self.cpu);
             ((away, alone, ran), self.virtual_time(vcpu), vcpu)
         };
@@ -131,8 +131,7 @@ impl RunQueue {
         }
     }
 
-    /// Gives the current one back to the node it was started in, where its memory is, if a CPU
-    /// is idle there.
+    /// Gives the current one back to the node where its memory is, if a CPU is idle there.
     fn go_home(
         &mut self,
         scheduler: &Scheduler,
@@ -143,7 +142,7 @@ impl RunQueue {
         let Some(current) = self.current else {
             return;
         };
-        let node = scheduler.started_in(current);
+        let node = scheduler.memory_in(current);
         if node == mailbox.node || !over(&mailbox.moved_far, 100 * self.times.period, now) {
             return;
         }

@@ -234,6 +234,30 @@ fn one_that_went_to_another_node_returns_when_its_own_is_idle() {
 }
 
 #[test]
+fn one_whose_memory_has_followed_stays_where_it_is() {
+    let (mut world, _) = crowd(&[0, 1], &[]);
+    for vcpu in 0..2 {
+        assert!(world.start(vcpu, 0));
+    }
+    world.settle();
+    world.pass(2 * MS);
+    let away = world.queues[1].current().expect("CPU 1 was given one");
+    world.scheduler.set_memory_in(away, NodeId(1));
+    world.stop(1 - away.0);
+    world.settle();
+    for _ in 0..30 {
+        world.pass(100 * MS);
+    }
+    assert_eq!(world.scheduler.home(away), Some(CpuId(1)));
+    // It goes where its memory is if that is elsewhere after all.
+    world.scheduler.set_memory_in(away, NodeId(0));
+    for _ in 0..30 {
+        world.pass(100 * MS);
+    }
+    assert_eq!(world.scheduler.home(away), Some(CpuId(0)));
+}
+
+#[test]
 fn slices_that_get_longer_leave_time_for_who_has_waited() {
     // Who sleeps leaves the period to fewer.
     let sleeps = |run, pause| Work::Sleeps { run, pause };

@@ -69,8 +69,8 @@ struct VcpuWords {
     /// The CPU that owns its run state, or [`OFF`]. Only that CPU changes it; out of off,
     /// whoever starts it.
     home: AtomicU8,
-    /// The node of the CPU it was started on.
-    started_in: AtomicU8,
+    /// The node where its memory is: that of the CPU it was started on, until [`Scheduler::set_memory_in`].
+    memory_in: AtomicU8,
     /// The first virtual CPU of its virtual machine (low half), and how many that one has.
     siblings: AtomicU32,
     /// While it changes homes: its virtual run time less that of the queue it left.
@@ -99,7 +99,7 @@ impl Scheduler {
                 VcpuWords {
                     posted: AtomicU64::new(0),
                     home: AtomicU8::new(OFF),
-                    started_in: AtomicU8::new(0),
+                    memory_in: AtomicU8::new(0),
                     siblings: AtomicU32::new(0),
                     lag: AtomicU64::new(0),
                     ran: AtomicU64::new(0),
@@ -232,7 +232,7 @@ impl Scheduler {
         words.posted.store(0, Ordering::Relaxed);
         words.lag.store(0, Ordering::Relaxed);
         words.begins.store(begins, Ordering::Relaxed);
-        words.started_in.store(mailbox.node.0, Ordering::Relaxed);
+        words.memory_in.store(mailbox.node.0, Ordering::Relaxed);
         mailbox.homed.fetch_add(1, Ordering::Relaxed);
         words.home.store(cpu.0, Ordering::Release);
         mailbox.inbox.insert(vcpu);
@@ -240,6 +240,14 @@ impl Scheduler {
     }
 
     // What follows is for the home of the virtual CPU, or the CPU itself, only.
+
+    /// The memory of `vcpu` is in `node` now: there it is given rather than elsewhere, and returns to. It
+    /// may have followed the virtual CPU to where that was moved for good.
+    pub fn set_memory_in(&self, vcpu: VcpuId, node: NodeId) {
+        if let Some(words) = self.vcpu(vcpu) {
+            words.memory_in.store(node.0, Ordering::Relaxed);
+        }
+    }
 
     pub(super) fn count_run(&self, vcpu: VcpuId, ticks: u64) {
         if let Some(words) = self.vcpu(vcpu) {
@@ -257,10 +265,10 @@ impl Scheduler {
             .map_or(0, |words| words.lag.load(Ordering::Relaxed))
     }
 
-    /// The node of the CPU that `vcpu` was started on: where its memory is.
-    pub(super) fn started_in(&self, vcpu: VcpuId) -> NodeId {
+    /// The node where the memory of `vcpu` is.
+    pub(super) fn memory_in(&self, vcpu: VcpuId) -> NodeId {
         let words = self.vcpu(vcpu);
-        NodeId(words.map_or(0, |words| words.started_in.load(Ordering::Relaxed)))
+        NodeId(words.map_or(0, |words| words.memory_in.load(Ordering::Relaxed)))
     }
 
     /// Makes `to` the home of `vcpu`, with `lag` for its queue, and tells it.

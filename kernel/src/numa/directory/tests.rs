@@ -160,3 +160,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_write_that_was_no_miss_is_a_write_all_the_same() {
+    let record = PageRecord::new();
+    record.count(&sample(3, 64, 0), Interval(5), TRIGGER);
+    record.written(Interval(5), NodeId(1), 16);
+    let counts = record.counts(Interval(5));
+    assert_eq!((counts.total(), counts.writes), (64, 16));
+    assert_eq!(counts.writers, NodeSet::of(NodeId(1)));
+    assert_eq!(record.counts(Interval(6)).writes, 8);
+}
