@@ -17,6 +17,7 @@ pub mod heat;
 pub mod hot;
 pub mod lifecycle;
 pub mod load;
+mod magic;
 pub mod memory;
 pub mod moves;
 pub mod net;
@@ -39,7 +40,7 @@ use crate::events::Event;
 use crate::machine::layout::{MachineLayout, Range, FREE_MAX};
 use crate::machine::{bitmap_words, Entry, Machine, Node, NodeId, PageRange, VmId};
 use crate::net::switch::Subnet;
-use crate::numa::{Directory, Distances, PageRecord, Settings};
+use crate::numa::{Counters, Directory, Distances, PageRecord, Settings};
 use crate::schedule::{AtomicVcpuSet, CpuId, Mailbox, Scheduler, VcpuId};
 use crate::vm::identity::Identity;
 use core::fmt::{self, Write};
@@ -82,6 +83,8 @@ pub struct Monitor {
     pub machine: Machine,
     /// How misses are counted, and what for.
     pub numa: Settings,
+    /// What the exact model counts, if it is the source.
+    magic: Option<magic::MagicSource>,
     /// The scheduler's shared words.
     pub scheduler: &'static Scheduler,
     /// What virtual CPUs say they are.
@@ -152,6 +155,12 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
     let disks = disk::make_disks(&handover.description, &partitions, &mut carver);
     let ticks = u64::from(cp0::count());
     let seconds = rtc::unix_seconds();
+    let numa = Settings::new(
+        &handover.description.machine.numa,
+        layout.nodes().len(),
+        count_hz(),
+    );
+    let wants_magic = numa.counters == Counters::Magic;
     let monitor = Monitor {
         layout,
         description: handover.description,
@@ -161,11 +170,8 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
             machine_nodes.into_iter().flatten(),
             distances(&handover.description.machine.numa),
         ),
-        numa: Settings::new(
-            &handover.description.machine.numa,
-            layout.nodes().len(),
-            count_hz(),
-        ),
+        numa,
+        magic: wants_magic.then(|| magic::open(&handover.description.machine)),
         scheduler: &SCHEDULER,
         identity: real_identity(),
         overcommit: handover.description.machine.overcommit.get() != 0,

@@ -1,6 +1,7 @@
 //! A virtual machine in memory: its virtual CPUs and its tables, built and torn down.
 
 use super::fetch::FileError;
+use super::magic::HotPages;
 use super::real::RealMemory;
 use super::shortage::Want;
 use super::slot::VmSlot;
@@ -39,6 +40,8 @@ pub struct ResidentVm {
     pub backing: Mutex<()>,
     /// Moves of its pages that the policy may make. Innermost.
     pub budget: Mutex<MoveBudget>,
+    /// Pages that the exact model found hot. Innermost.
+    pub hot: Mutex<HotPages>,
     /// Pages that it was promised and has not of its own at present.
     pub promised: AtomicU64,
     /// A bit for each virtual CPU that is paused for want of memory.
@@ -223,6 +226,7 @@ impl Monitor {
                 pmap,
                 backing: Mutex::new(()),
                 budget: Mutex::new(self.new_budget(slot)),
+                hot: Mutex::new(HotPages::new()),
                 promised: AtomicU64::new(0),
                 paused: AtomicU64::new(0),
                 vcpus: [const { AtomicPtr::new(ptr::null_mut()) }; VCPUS_PER_VM],

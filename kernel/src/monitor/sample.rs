@@ -66,8 +66,8 @@ impl Sampler {
         let (shortest, longest) = (hz / MOST_HZ, hz / LEAST_HZ);
         Self {
             due: match settings.counters {
-                Counters::Sampled => 0,
-                Counters::Off | Counters::Magic => u64::MAX,
+                Counters::Sampled | Counters::Magic => 0,
+                Counters::Off => u64::MAX,
             },
             period: longest,
             periods: (shortest, longest),
@@ -119,6 +119,12 @@ impl Cpu {
         // SAFETY: what is loaded is this CPU's.
         let resident = unsafe { self.loaded.as_mut()? };
         if resident.wants.is_some() {
+            return None;
+        }
+        if self.monitor.numa.counters == Counters::Magic {
+            self.look_at_magic(resident);
+            self.sampler.due = self.now().saturating_add(self.sampler.period);
+            self.update_due();
             return None;
         }
         self.look_at_samples(resident);

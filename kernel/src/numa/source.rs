@@ -168,6 +168,11 @@ impl<C: MissCounters> Exact<C> {
         Self { counters, nodes }
     }
 
+    /// The counters.
+    pub const fn counters(&self) -> &C {
+        &self.counters
+    }
+
     fn sample(&self, page: MachinePage, node: NodeId) -> Sample {
         let saturated = |misses: u32| u16::try_from(misses).unwrap_or(u16::MAX);
         let (reads, writes) = self.counters.misses(page, node);
