@@ -1,5 +1,6 @@
 //! What can be typed at the prompt.
 
+use crate::numa::hottest::KEPT_MAX;
 use core::fmt::{self, Display, Formatter, Write};
 
 /// How a listing is written.
@@ -38,6 +39,10 @@ pub enum Command<V> {
     NumaMove(V, u64, u64),
     /// Moves random pages of all virtual machines for so many seconds.
     NumaShake(u64),
+    /// Shows what nodes have counted of misses and moves.
+    Numa(Format),
+    /// Shows so many of the pages with the most misses: no more than [`KEPT_MAX`].
+    NumaTop(u16, Format),
     /// Shows the virtual disks and who has them.
     Disk(Format),
     /// Shows what the virtual subnet carries.
@@ -68,6 +73,8 @@ impl<V> Command<V> {
             Self::MemPage(address, format) => Command::MemPage(address, format),
             Self::NumaShake(seconds) => Command::NumaShake(seconds),
             Self::NumaMove(vm, address, node) => Command::NumaMove(resolve(vm)?, address, node),
+            Self::Numa(format) => Command::Numa(format),
+            Self::NumaTop(most, format) => Command::NumaTop(most, format),
             Self::Disk(format) => Command::Disk(format),
             Self::Net(format) => Command::Net(format),
             Self::Devices(format) => Command::Devices(format),
@@ -89,6 +96,7 @@ enum Takes {
     VmAddressAndJson,
     VmAddressAndNode,
     Seconds,
+    CountAndJson,
     Words,
 }
 
@@ -103,6 +111,7 @@ impl Takes {
             Self::VmAddressAndJson => " NAME ADDRESS [--json]",
             Self::VmAddressAndNode => " NAME ADDRESS NODE",
             Self::Seconds => " SECONDS",
+            Self::CountAndJson => " [N] [--json]",
             Self::Words => " [COMMAND]",
         }
     }
@@ -161,7 +170,7 @@ const fn entry(
 }
 
 const HELP: usize = 0;
-static ENTRIES: [Entry; 18] = [
+static ENTRIES: [Entry; 20] = [
     entry("help", "", Takes::Words, "this list, or more about one command", ""),
     entry("vm", "list", Takes::Json, "every virtual machine: state, memory, CPU time", ""),
     entry("vm", "info", Takes::VmAndJson, "one virtual machine and its virtual CPUs", ""),
@@ -176,11 +185,19 @@ static ENTRIES: [Entry; 18] = [
     entry("mem", "page", Takes::AddressAndJson, "whose a page of the machine is, and who uses it",
         "The machine address is in hexadecimal: `mem page 0x81234000`. `vm page` tells that of a guest's page.\n"),
     entry("mem", "", Takes::Json, "what memory is used for: by node, by virtual machine, by kind", ""),
+    entry("numa", "top", Takes::CountAndJson, "the hottest pages: who misses on them, what was decided",
+        "The pages with the most misses of late, hottest first: 20 of them, or so many, up to 150. MISSES OF EACH NODE\n\
+         are the directory's counts, which are halved at the end of each interval; WRITES are part of them. DECISION\n\
+         and WHY are the policy's last ones on the page, TO the nodes it was moved to. A page that several use has no VM.\n"),
     entry("numa", "move", Takes::VmAddressAndNode, "move a virtual machine's page to a node",
         "The guest-physical address is in hexadecimal: `numa move alpha 0x1c000 1`. `vm page` shows where the page is.\n\
          A page with several users stays where it is, and the node gets a replica of it.\n"),
     entry("numa", "shake", Takes::Seconds, "move random pages of all virtual machines: a test",
         "As fast as it can: to nodes and back, with replicas and without, for so many seconds; 0 ends it.\n"),
+    entry("numa", "", Takes::Json, "each node: misses, moves, and the time they took",
+        "LOCAL and REMOTE are samples of misses of the node's CPUs in its own memory and in others'. MIGRATED and\n\
+         REPLICATED are pages that came to the node, COLLAPSED pages of it that lost their replicas to a write; SPENT is\n\
+         the time its CPUs took for moves. Behind them: how often hot pages were moved or left, by reason.\n"),
     entry("disk", "", Takes::Json, "each virtual disk: its mode, what of it is in memory, who has it",
         "One line for each virtual machine that has it, and one for the disk: pages of the cache that all share, and\n\
          how many of the blocks read were there. PRIVATE: sectors that a virtual machine has written for itself.\n"),
@@ -218,6 +235,8 @@ pub enum ParseError<'a> {
     NumberMissing(&'static Entry),
     /// This word is no number.
     NoNumber(&'static Entry, &'a str),
+    /// This word is no number of pages.
+    NoCount(&'static Entry, &'a str),
     /// This word is no address.
     NoAddress(&'static Entry, &'a str),
     /// This word is too much.
@@ -259,6 +278,10 @@ impl Display for ParseError<'_> {
             Self::NoNumber(entry, word) => {
                 write!(out, "`{word}` is no number; the command is `{entry}`")
             }
+            Self::NoCount(entry, word) => write!(
+                out,
+                "`{word}` is no number from 1 to {KEPT_MAX}; the command is `{entry}`"
+            ),
             Self::NoAddress(entry, word) => write!(
                 out,
                 "`{word}` is no address in hexadecimal; the command is `{entry}`"
@@ -293,6 +316,7 @@ pub fn parse(line: &str) -> Result<Option<Command<&str>>, ParseError<'_>> {
         return help_about(words);
     }
     let (mut name, mut address, mut number) = (None, None, None);
+    let mut count = 20;
     let mut format = Format::Text;
     for word in words {
         let takes = entry.takes;
@@ -302,6 +326,11 @@ pub fn parse(line: &str) -> Result<Option<Command<&str>>, ParseError<'_>> {
             name = Some(word);
         } else if takes.has_address() && address.is_none() && !word.starts_with('-') {
             address = Some(parse_address(word).ok_or(ParseError::NoAddress(entry, word))?);
+        } else if takes == Takes::CountAndJson && number.is_none() && !word.starts_with('-') {
+            let parsed = word.parse::<u16>().ok();
+            let parsed = parsed.filter(|count| (1..=KEPT_MAX).contains(&usize::from(*count)));
+            count = parsed.ok_or(ParseError::NoCount(entry, word))?;
+            number = Some(count.into());
         } else if takes.has_number() && number.is_none() && !word.starts_with('-') {
             let parsed = word.parse::<u64>();
             number = Some(parsed.map_err(|_| ParseError::NoNumber(entry, word))?);
@@ -323,7 +352,9 @@ pub fn parse(line: &str) -> Result<Option<Command<&str>>, ParseError<'_>> {
         ("mem", "page") => Command::MemPage(address()?, format),
         ("mem", _) => Command::Mem(format),
         ("numa", "shake") => Command::NumaShake(number()?),
-        ("numa", _) => Command::NumaMove(named()?, address()?, number()?),
+        ("numa", "move") => Command::NumaMove(named()?, address()?, number()?),
+        ("numa", "top") => Command::NumaTop(count, format),
+        ("numa", _) => Command::Numa(format),
         ("disk", _) => Command::Disk(format),
         ("net", _) => Command::Net(format),
         ("devices", _) => Command::Devices(format),
@@ -421,7 +452,8 @@ pub fn complete<'n>(
         }
         (Some("mem"), None, _) => offer("page"),
         (Some("numa"), None, _) => {
-            for entry in ENTRIES.iter().filter(|entry| entry.first == "numa") {
+            let behind = |entry: &&Entry| entry.first == "numa" && !entry.second.is_empty();
+            for entry in ENTRIES.iter().filter(behind) {
                 offer(entry.second);
             }
         }
@@ -494,7 +526,7 @@ mod tests {
 
     #[test]
     fn every_command_is_understood() {
-        let all: [(&str, Command<&str>); 19] = [
+        let all: [(&str, Command<&str>); 26] = [
             ("vm list", Command::VmList(Format::Text)),
             ("  vm   list  --json ", Command::VmList(Format::Json)),
             ("vm info a", Command::VmInfo("a", Format::Text)),
@@ -510,6 +542,13 @@ mod tests {
                 "vm page a 4000 --json",
                 Command::VmPage("a", 0x4000, Format::Json),
             ),
+            ("numa", Command::Numa(Format::Text)),
+            ("numa --json", Command::Numa(Format::Json)),
+            ("numa top", Command::NumaTop(20, Format::Text)),
+            ("numa top 150 --json", Command::NumaTop(150, Format::Json)),
+            ("numa top --json 1", Command::NumaTop(1, Format::Json)),
+            ("numa move a 1c000 1", Command::NumaMove("a", 0x1c000, 1)),
+            ("numa shake 5", Command::NumaShake(5)),
             ("disk", Command::Disk(Format::Text)),
             ("net --json", Command::Net(Format::Json)),
             ("devices --json", Command::Devices(Format::Json)),
@@ -546,6 +585,11 @@ mod tests {
         assert!(error("mem page 0x").contains("`0x` is no address"));
         assert!(error("mem page 10000000000000000").contains("is no address"));
         assert!(error("mem page 1 2").contains("`2` is too much"));
+        assert!(error("numa top 151").contains("`151` is no number from 1 to 150"));
+        assert!(error("numa top 0").contains("`0` is no number from 1 to 150"));
+        assert!(error("numa top 20 30").contains("`30` is too much"));
+        assert!(error("numa move a 4000").contains("`numa move` needs a number"));
+        assert!(error("top").contains("did you mean `numa top [N] [--json]`"));
         assert!(error("help nothing").starts_with("no command `nothing`"));
     }
 
@@ -582,6 +626,8 @@ mod tests {
         assert_eq!(offers("vm console "), ["alpha", "beta"]);
         assert_eq!(offers("vm stop b"), ["beta"]);
         assert_eq!(offers("mem "), ["page"]);
+        assert_eq!(offers("numa "), ["top", "move", "shake"]);
+        assert_eq!(offers("numa move b"), ["beta"]);
         assert_eq!(offers("vm page a"), ["alpha"]);
         assert_eq!(offers("help c"), ["cpus", "check"]);
         assert!(offers("vm list a").is_empty());

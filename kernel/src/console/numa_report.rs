@@ -2,7 +2,7 @@
 
 use super::report::{number, word, Column, Row, Value};
 use crate::machine::{NodeId, NODES_MAX};
-use crate::numa::{Counts, NodeSet, Why};
+use crate::numa::{Counts, Decision, NodeSet};
 use core::fmt::Result;
 
 /// A node in `numa`.
@@ -104,8 +104,10 @@ pub struct HotPageRow<'a> {
     pub nodes: usize,
     /// Who misses on it.
     pub counts: Counts,
-    /// What was decided when somebody looked at it last, and the nodes that it was given to.
-    pub decided: Option<(Why, NodeSet)>,
+    /// What was decided when somebody looked at it last.
+    pub decided: Option<Decision>,
+    /// Nodes that have a replica of it.
+    pub replicas: NodeSet,
 }
 
 impl Row for HotPageRow<'_> {
@@ -116,8 +118,10 @@ impl Row for HotPageRow<'_> {
         number("GUEST-PHYSICAL", "guest_physical", 14),
         number("WRITES", "writes", 6),
         number("MOVES", "moves", 5),
+        word("DECISION", "decision", 9),
         word("WHY", "why", 12),
-        word("TO", "to", 8),
+        word("TO", "to", 4),
+        word("REPLICAS", "replicas", 8),
         word("MISSES OF EACH NODE", "misses", 0),
     ];
 
@@ -126,13 +130,14 @@ impl Row for HotPageRow<'_> {
             Some((vm, address)) => (Value::Word(vm), Value::Address(address)),
             None => (Value::Nothing, Value::Nothing),
         };
-        let targets = self.decided.map_or(NodeSet::EMPTY, |(_, targets)| targets);
-        let mut to = [0; NODES_MAX];
-        let mut count = 0;
-        for (place, node) in to.iter_mut().zip(targets.iter()) {
-            *place = u16::from(node.0);
-            count += 1;
-        }
+        let targets = self.decided.map(|decision| decision.targets());
+        let (mut to, mut replicas) = ([0; NODES_MAX], [0; NODES_MAX]);
+        let to = numbers(targets.unwrap_or_default(), &mut to);
+        let replicas = numbers(self.replicas, &mut replicas);
+        let said = |word: fn(&Decision) -> &'static str| {
+            let decision = self.decided.as_ref();
+            decision.map_or(Value::Nothing, |decision| Value::Word(word(decision)))
+        };
         let nodes = self.nodes.min(NODES_MAX);
         write(&[
             Value::Address(self.machine),
@@ -141,11 +146,40 @@ impl Row for HotPageRow<'_> {
             address,
             Value::Count(u64::from(self.counts.writes)),
             Value::Count(u64::from(self.counts.moves)),
-            self.decided
-                .map_or(Value::Nothing, |(why, _)| Value::Word(why.word())),
-            Value::Counts(to.get(..count).unwrap_or_default()),
+            said(Decision::word),
+            said(|decision| decision.why.word()),
+            Value::Counts(to),
+            Value::Counts(replicas),
             Value::Counts(self.counts.misses.get(..nodes).unwrap_or_default()),
         ])
+    }
+}
+
+/// The numbers of `nodes`, in `room`.
+fn numbers(nodes: NodeSet, room: &mut [u16; NODES_MAX]) -> &[u16] {
+    for (place, node) in room.iter_mut().zip(nodes.iter()) {
+        *place = u16::from(node.0);
+    }
+    room.get(..nodes.len() as usize).unwrap_or_default()
+}
+
+/// How often something happened, in `numa`.
+#[derive(Clone, Copy, Debug)]
+pub struct ReasonRow<'a> {
+    /// What.
+    pub reason: &'a str,
+    /// How often.
+    pub times: u64,
+}
+
+impl Row for ReasonRow<'_> {
+    const COLUMNS: &'static [Column] = &[
+        word("DECISIONS BY REASON", "reason", 20),
+        number("TIMES", "times", 10),
+    ];
+
+    fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
+        write(&[Value::Word(self.reason), Value::Count(self.times)])
     }
 }
 
@@ -153,6 +187,7 @@ impl Row for HotPageRow<'_> {
 mod tests {
     use super::*;
     use crate::console::command::Format;
+    use crate::numa::{Action, Why};
     use proptest::prelude::*;
 
     fn text<R: Row>(row: &R, format: Format) -> String {
@@ -229,14 +264,20 @@ mod tests {
             guest: Some(("alpha", 0x4000)),
             nodes: 4,
             counts,
-            decided: Some((Why::ReadShared, NodeSet::from_bits(0b110))),
+            decided: Some(Decision {
+                action: Action::Replicate(NodeSet::from_bits(0b110)),
+                why: Why::ReadShared,
+            }),
+            replicas: NodeSet::from_bits(0b10),
         };
-        let expected = "0x81234000 0 alpha 0x4000 9 1 read-shared 1 2 0 300 200 0";
+        let expected = "0x81234000 0 alpha 0x4000 9 1 replicate read-shared 1 2 1 0 300 200 0";
         assert_eq!(words(&row), expected);
         let object = json(&row);
         assert_eq!(object["misses"], serde_json::json!([0, 300, 200, 0]));
         assert_eq!(object["to"], serde_json::json!([1, 2]));
+        assert_eq!(object["replicas"], serde_json::json!([1]));
         assert_eq!(object["why"], "read-shared");
+        assert_eq!(object["decision"], "replicate");
         let unknown = HotPageRow {
             guest: None,
             decided: None,
@@ -244,7 +285,18 @@ mod tests {
         };
         assert!(json(&unknown)["why"].is_null() && json(&unknown)["vm"].is_null());
         assert_eq!(json(&unknown)["to"], serde_json::json!([]));
-        assert!(words(&unknown).contains(" - - 9 1 - - 0 300"));
+        assert!(json(&unknown)["decision"].is_null());
+        assert!(words(&unknown).contains(" - - 9 1 - - - 1 0 300"));
+    }
+
+    #[test]
+    fn a_reason_has_its_times() {
+        let row = ReasonRow {
+            reason: "write-shared",
+            times: 7,
+        };
+        assert_eq!(words(&row), "write-shared 7");
+        assert_eq!(json(&row)["times"], 7);
     }
 
     proptest! {
@@ -261,7 +313,11 @@ mod tests {
                 guest: None,
                 nodes,
                 counts,
-                decided: Some((Why::Budget, NodeSet::from_bits(to))),
+                decided: Some(Decision {
+                    action: Action::Replicate(NodeSet::from_bits(to)),
+                    why: Why::Budget,
+                }),
+                replicas: NodeSet::from_bits(!to),
             };
             prop_assert_eq!(json(&row)["misses"].as_array().unwrap().len(), nodes.min(16));
             prop_assert_eq!(json(&row)["to"].as_array().unwrap().len(), to.count_ones() as usize);

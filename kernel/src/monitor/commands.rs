@@ -53,6 +53,8 @@ impl Cpu {
                     self.vm_page(slot, address, format);
                 }
             }
+            Command::Numa(format) => self.numa(format),
+            Command::NumaTop(most, format) => self.numa_top(most, format),
             Command::NumaShake(seconds) => self.numa_shake(seconds),
             Command::NumaMove(vm, address, node) => {
                 if let Some(slot) = slot(vm) {

@@ -30,6 +30,7 @@ pub mod shake;
 pub mod shortage;
 pub mod siblings;
 pub mod slot;
+pub mod top;
 pub mod users;
 
 use crate::address::MachinePage;

@@ -11,7 +11,7 @@
 
 use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
-use super::policy::{Decision, Thresholds, Why};
+use super::policy::{Decision, Thresholds};
 use super::source::{Sample, Since};
 use super::NodeSet;
 use crate::address::MachinePage;
@@ -48,8 +48,8 @@ pub struct PageRecord {
     unrest: AtomicU16,
     /// How often it was migrated, replicated or collapsed since it has its owner.
     moves: AtomicU16,
-    /// What was decided last: [`Why`] as a number.
-    why: AtomicU16,
+    /// What was decided last: [`Decision::number`].
+    decision: AtomicU16,
     /// The nodes that were decided for.
     targets: AtomicU16,
 }
@@ -74,6 +74,16 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Of a page that nobody has used.
+    pub const NONE: Self = Self {
+        misses: [0; NODES_MAX],
+        writes: 0,
+        readers: NodeSet::EMPTY,
+        writers: NodeSet::EMPTY,
+        unrest: 0,
+        moves: 0,
+    };
+
     /// Misses of `node`.
     pub fn of(&self, node: NodeId) -> u16 {
         self.misses.get(usize::from(node.0)).copied().unwrap_or(0)
@@ -101,7 +111,7 @@ impl PageRecord {
             interval: AtomicU16::new(0),
             unrest: AtomicU16::new(0),
             moves: AtomicU16::new(0),
-            why: AtomicU16::new(0),
+            decision: AtomicU16::new(0),
             targets: AtomicU16::new(0),
         }
     }
@@ -186,6 +196,20 @@ impl PageRecord {
             .map(|misses| misses.load(Relaxed) >> halves)
     }
 
+    /// What it says in interval `now`, without a store: for who looks at all pages. Who has read and
+    /// written is left out.
+    #[cold]
+    pub fn counts_at(&self, now: Interval) -> Counts {
+        let halves = u32::from(now.since(Interval(self.interval.load(Relaxed))));
+        let writes = self.writes.load(Relaxed);
+        Counts {
+            misses: self.misses_at(now),
+            writes: writes.checked_shr(halves).unwrap_or(0),
+            moves: self.moves.load(Relaxed),
+            ..Counts::NONE
+        }
+    }
+
     /// Notes that the page was migrated or replicated, or lost its replicas to a write
     /// (`collapsed`), in interval `now`.
     pub fn moved(&self, now: Interval, thresholds: &Thresholds, collapsed: bool) {
@@ -222,15 +246,14 @@ impl PageRecord {
 
     /// Notes what was decided, for [`PageRecord::decided`].
     pub fn note(&self, decision: &Decision) {
-        self.why.store(decision.why as u16, Relaxed);
+        self.decision.store(decision.number(), Relaxed);
         self.targets.store(decision.targets().bits(), Relaxed);
     }
 
-    /// Why the page was left or moved when somebody looked at it last, and the nodes it was moved
-    /// to; nothing if nobody has.
-    pub fn decided(&self) -> Option<(Why, NodeSet)> {
-        let why = Why::from_number(self.why.load(Relaxed))?;
-        Some((why, NodeSet::from_bits(self.targets.load(Relaxed))))
+    /// What was decided when somebody looked at the page last; nothing if nobody has.
+    pub fn decided(&self) -> Option<Decision> {
+        let targets = NodeSet::from_bits(self.targets.load(Relaxed));
+        Decision::from_number(self.decision.load(Relaxed), targets)
     }
 
     fn words(&self) -> impl Iterator<Item = &AtomicU16> {
@@ -241,7 +264,7 @@ impl PageRecord {
             &self.interval,
             &self.unrest,
             &self.moves,
-            &self.why,
+            &self.decision,
             &self.targets,
         ];
         self.misses.iter().chain(others)
@@ -270,9 +293,13 @@ impl Directory {
         self.records.get(usize::try_from(index).ok()?)
     }
 
-    /// All pages with their records: for people, not for hot paths.
-    pub fn iter(&self) -> impl Iterator<Item = (MachinePage, &'static PageRecord)> {
-        (self.first..).map(MachinePage).zip(self.records)
+    /// Pages with their records, from the one at place `index` on: for people, not for hot paths.
+    pub fn iter_from(
+        &self,
+        index: usize,
+    ) -> impl Iterator<Item = (MachinePage, &'static PageRecord)> {
+        let pages = (self.first.saturating_add(index as u64)..).map(MachinePage);
+        pages.zip(self.records.get(index..).unwrap_or_default())
     }
 }
 

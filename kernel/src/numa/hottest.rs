@@ -3,33 +3,76 @@
 use super::directory::Counts;
 use crate::address::MachinePage;
 
-/// Pages that are kept.
-pub const KEPT: usize = 20;
+/// Most pages that are kept.
+pub const KEPT_MAX: usize = 150;
 
-/// The [`KEPT`] pages with the most misses of those that were offered, hottest first.
-#[derive(Clone, Copy, Debug, Default)]
+/// The pages with the most misses of those that were offered, hottest first.
+#[derive(Clone, Copy, Debug)]
 pub struct Hottest {
-    pages: [Option<(MachinePage, Counts)>; KEPT],
+    pages: [(MachinePage, Counts); KEPT_MAX],
+    /// How many of them there are, and how many there may be.
+    count: usize,
+    most: usize,
 }
 
 impl Hottest {
-    /// Keeps `page` if it has misses, and more of them than another one of those that are kept.
+    /// None, and none will be kept: see [`Hottest::begin`].
+    pub const fn new() -> Self {
+        Self {
+            pages: [(MachinePage(0), Counts::NONE); KEPT_MAX],
+            count: 0,
+            most: 0,
+        }
+    }
+
+    /// Begins anew, and keeps so many: no more than [`KEPT_MAX`].
+    pub fn begin(&mut self, most: usize) {
+        self.count = 0;
+        self.most = most.min(KEPT_MAX);
+    }
+
+    /// Whether a page with so many misses would be kept.
+    pub fn takes(&self, misses: u32) -> bool {
+        let coldest = match self.count.checked_sub(1) {
+            Some(last) if self.count == self.most => self.misses_at(last),
+            _ => 0,
+        };
+        misses > coldest && self.most > 0
+    }
+
+    /// Keeps `page` if it has misses, and more of them than another one of those that are kept. Of as
+    /// many the one that was offered first stays.
     pub fn offer(&mut self, page: MachinePage, counts: Counts) {
-        let mut carried = Some((page, counts));
-        let heat = |entry: &Option<(MachinePage, Counts)>| entry.map_or(0, |(_, c)| c.total());
-        let mut is_in = false;
-        for place in &mut self.pages {
-            is_in |= heat(&carried) > heat(place);
-            if is_in {
-                core::mem::swap(place, &mut carried);
+        let misses = counts.total();
+        if !self.takes(misses) {
+            return;
+        }
+        let kept = self.pages.get(..self.count).unwrap_or_default();
+        let at = kept.partition_point(|(_, counts)| counts.total() >= misses);
+        self.count = (self.count + 1).min(self.most);
+        if let Some(behind) = self.pages.get_mut(at..self.count) {
+            // The coldest goes, if there was no room.
+            behind.rotate_right(1);
+            if let Some(first) = behind.first_mut() {
+                *first = (page, counts);
             }
         }
     }
 
-    /// Them.
-    pub fn iter(&self) -> impl Iterator<Item = (MachinePage, &Counts)> {
-        let pages = self.pages.iter().flatten();
-        pages.map(|(page, counts)| (*page, counts))
+    /// The page at this place, from 0 on, and its counts when it was offered.
+    pub fn get(&self, place: usize) -> Option<(MachinePage, &Counts)> {
+        let kept = self.pages.get(..self.count)?;
+        kept.get(place).map(|(page, counts)| (*page, counts))
+    }
+
+    fn misses_at(&self, place: usize) -> u32 {
+        self.get(place).map_or(0, |(_, counts)| counts.total())
+    }
+}
+
+impl Default for Hottest {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -40,8 +83,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn they_are_the_first_of_all_in_order(heats in prop::collection::vec(0u16..50, 0..100)) {
-            let mut hottest = Hottest::default();
+        fn they_are_the_first_of_all_in_order(
+            heats in prop::collection::vec(0u16..50, 0..300),
+            most in 0usize..200,
+        ) {
+            let mut hottest = Hottest::new();
+            // What was kept before does not count.
+            hottest.begin(7);
+            (0..9).for_each(|page| {
+                let misses = [1000; 16];
+                hottest.offer(MachinePage(page), Counts { misses, ..Counts::NONE });
+            });
+            hottest.begin(most);
             for (page, &heat) in (0..).map(MachinePage).zip(&heats) {
                 let mut counts = Counts::default();
                 counts.misses[usize::from(heat) % 16] = heat;
@@ -51,9 +104,11 @@ mod tests {
             expected.retain(|(heat, _)| *heat > 0);
             // Of as many misses the one that was offered first.
             expected.sort_by_key(|&(heat, page)| (u16::MAX - heat, page));
-            expected.truncate(KEPT);
-            let found: Vec<(u16, u64)> =
-                hottest.iter().map(|(page, counts)| (counts.total() as u16, page.0)).collect();
+            expected.truncate(most.min(KEPT_MAX));
+            let found: Vec<(u16, u64)> = (0..)
+                .map_while(|place| hottest.get(place))
+                .map(|(page, counts)| (counts.total() as u16, page.0))
+                .collect();
             prop_assert_eq!(found, expected);
         }
     }

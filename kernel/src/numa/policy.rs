@@ -160,7 +160,7 @@ impl Why {
     ];
 
     /// The reason of that number.
-    pub(super) fn from_number(number: u16) -> Option<Self> {
+    fn from_number(number: u16) -> Option<Self> {
         Self::ALL.get(usize::from(number.checked_sub(1)?)).copied()
     }
 
@@ -197,6 +197,40 @@ impl Decision {
     const fn leave(why: Why) -> Self {
         let action = Action::Leave;
         Self { action, why }
+    }
+
+    /// What of it, in a word.
+    pub const fn word(&self) -> &'static str {
+        match self.action {
+            Action::Leave => "leave",
+            Action::Migrate(_) => "migrate",
+            Action::Replicate(_) => "replicate",
+            Action::Collapse => "collapse",
+        }
+    }
+
+    /// All but its targets as a number that is not 0: the kind of action in bits 15..8, why in bits 7..0.
+    pub(super) const fn number(&self) -> u16 {
+        let action = match self.action {
+            Action::Leave => 0,
+            Action::Migrate(_) => 1,
+            Action::Replicate(_) => 2,
+            Action::Collapse => 3,
+        };
+        action << 8 | self.why as u16
+    }
+
+    /// The decision of that number with these targets.
+    pub(super) fn from_number(number: u16, targets: NodeSet) -> Option<Self> {
+        let action = match number >> 8 {
+            0 => Action::Leave,
+            1 => Action::Migrate(targets.iter().next()?),
+            2 => Action::Replicate(targets),
+            3 => Action::Collapse,
+            _ => return None,
+        };
+        let why = Why::from_number(number & 0xff)?;
+        Some(Self { action, why })
     }
 
     /// The nodes that get the page.

@@ -19,6 +19,8 @@ pub(super) struct Answer {
     cut: bool,
     /// The command is to be executed again.
     again: bool,
+    /// It has not been executed yet.
+    fresh: bool,
 }
 
 impl Answer {
@@ -28,6 +30,7 @@ impl Answer {
         row: 0,
         cut: false,
         again: false,
+        fresh: false,
     };
 
     /// Whether a command has been taken whose answer is not complete.
@@ -46,6 +49,7 @@ impl Mux<'_> {
         if answer.is_open() && !answer.again || self.output.free() < KEY_ROOM + ROW_ROOM {
             return None;
         }
+        answer.fresh = !answer.is_open();
         answer.command = answer.command.or_else(|| self.command.take());
         (answer.row, answer.cut, answer.again) = (0, false, false);
         answer.command
@@ -65,6 +69,16 @@ impl Mux<'_> {
         }
         answer.written = answer.row;
         Some(Terminal::new(&mut self.output))
+    }
+
+    /// Whether the command taken last is executed for the first time: what it tells has to be found.
+    pub fn is_fresh(&self) -> bool {
+        self.answer.fresh
+    }
+
+    /// What is behind the rows so far is not found yet: the command is executed again for it.
+    pub fn answer_later(&mut self) {
+        self.answer.cut = true;
     }
 
     /// The command taken last has been executed; its answer is complete if no row was left out.

@@ -157,6 +157,28 @@ fn an_answer_goes_on_when_the_serial_line_takes_bytes_and_none_of_it_is_lost() {
 }
 
 #[test]
+fn an_answer_that_has_to_be_found_first_is_shown_once_it_is() {
+    with_mux(&[], |mux| {
+        receive(mux, b"numa top 3\n");
+        drain(mux);
+        for round in 0..4 {
+            assert_eq!(mux.take_command(), Some(Command::NumaTop(3, Format::Text)));
+            assert_eq!(mux.is_fresh(), round == 0);
+            mux.answer_later();
+            mux.command_done();
+            assert_eq!(drain(mux), "");
+            assert!(!mux.can_receive());
+        }
+        assert!(mux.take_command().is_some() && !mux.is_fresh());
+        mux.answer().unwrap().write_str("found\n").unwrap();
+        mux.command_done();
+        assert_eq!(drain(mux), "found\r\n\r\x1b[Kdisco> ");
+        receive(mux, b"numa\n");
+        assert!(mux.take_command().is_some() && mux.is_fresh());
+    });
+}
+
+#[test]
 fn piped_commands_wait_for_each_other() {
     with_mux(&["alpha"], |mux| {
         let mut pipe = b"vm list\ncpus\nnonsense\nvm stop alpha\nvm stop gamma\npoweroff\n".iter();
