@@ -144,7 +144,7 @@ The page needs nothing but itself: open it in a browser. The description of the 
 `events_ms = 1000` in its table `[numa]`: the interval of what the page shows.
 
 Examples:
-  cargo xtask run --machine FILE --events events.jsonl
+  cargo xtask run --machine ci/machines/numa.toml --events events.jsonl
   cargo xtask numa-report events.jsonl --output numa.html";
 
 const CONFORMANCE_EXAMPLES: &str = "\

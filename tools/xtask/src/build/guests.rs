@@ -13,14 +13,24 @@ use std::path::{Path, PathBuf};
 /// The package of the test guests.
 const TEST_PACKAGE: &str = "disco-test-guests";
 
+/// The programs of `bench numa`.
+const NUMA_FOLDER: &str = "guests/numa/src/bin";
+
 /// The folder with what is ready to be put into a payload.
 pub fn ready_folder() -> PathBuf {
     paths::target().join("guests")
 }
 
-/// Names of the test guests: each is a binary of the package `guests/tests`.
-pub fn test_guest_names() -> Vec<String> {
-    let Ok(files) = fs::read_dir(paths::root().join("guests/tests/src/bin")) else {
+/// Names of the guests that are built here: each is a binary of the package `guests/tests` or `guests/numa`.
+pub fn own_names() -> Vec<String> {
+    let mut names = names_in("guests/tests/src/bin");
+    names.extend(names_in(NUMA_FOLDER));
+    names
+}
+
+/// Names of the binaries whose sources are in `folder`.
+fn names_in(folder: &str) -> Vec<String> {
+    let Ok(files) = fs::read_dir(paths::root().join(folder)) else {
         return Vec::new();
     };
     let mut names: Vec<String> = files
@@ -47,11 +57,23 @@ pub fn build_numa(toolchain: &Toolchain) -> Result<()> {
     process::run_step("numa guests: compile", "numa-guests", &mut command)
 }
 
-/// Builds the guests and the images on disks that a machine needs.
-pub fn build_for(machine: &Machine, toolchain: &Toolchain) -> Result<()> {
-    if machine.has_test_guest() {
+/// Compiles those of our own guests that are among `names`.
+pub fn build_own<'a>(names: impl Iterator<Item = &'a str>, toolchain: &Toolchain) -> Result<()> {
+    let numa = names_in(NUMA_FOLDER);
+    let is_numa = |name: &str| numa.iter().any(|other| other == name);
+    let (wants_numa, wants_tests): (Vec<_>, Vec<_>) = names.partition(|name| is_numa(name));
+    if !wants_tests.is_empty() {
         build_tests(toolchain)?;
     }
+    if !wants_numa.is_empty() {
+        build_numa(toolchain)?;
+    }
+    Ok(())
+}
+
+/// Builds the guests and the images on disks that a machine needs.
+pub fn build_for(machine: &Machine, toolchain: &Toolchain) -> Result<()> {
+    build_own(machine.own_guests(), toolchain)?;
     if machine.has_linux() {
         super::linux::build_guest()?;
     }
@@ -67,7 +89,7 @@ pub fn own_command_line(guest: &Guest, root: Root) -> &'static str {
         (Guest::Linux, Root::Ramdisk) => super::linux::COMMAND_LINE,
         (Guest::Linux, Root::Disk) => super::linux::DISK_COMMAND_LINE,
         (Guest::Linux, Root::ReadOnlyDisk) => super::linux::READ_ONLY_DISK_COMMAND_LINE,
-        (Guest::Test(_) | Guest::Elf(_), _) => "",
+        (Guest::Own(_) | Guest::Elf(_), _) => "",
     }
 }
 
@@ -84,7 +106,7 @@ pub struct GuestFile {
 pub fn kernel(guest: &Guest) -> Result<GuestFile> {
     let (name, path) = match guest {
         Guest::Linux => ("linux".to_owned(), super::linux::kernel_path()),
-        Guest::Test(name) => (name.clone(), monitor::output_folder().join(name)),
+        Guest::Own(name) => (name.clone(), monitor::output_folder().join(name)),
         Guest::Elf(path) => (path.display().to_string(), path.clone()),
     };
     let elf = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -140,8 +140,8 @@ fn root_of(all: &[Disk], own: &[usize], ramdisk: bool) -> Root {
 pub enum Guest {
     /// Linux with busybox, built by xtask.
     Linux,
-    /// One of the test guests, by its name.
-    Test(String),
+    /// A test guest, or a program of `bench numa`, by its name.
+    Own(String),
     /// An ELF file that was there before.
     Elf(PathBuf),
 }
@@ -209,8 +209,11 @@ impl Machine {
         images.collect()
     }
 
-    /// Whether a virtual machine runs a test guest.
-    pub fn has_test_guest(&self) -> bool {
-        self.vms.iter().any(|vm| matches!(vm.guest, Guest::Test(_)))
+    /// Names of the guests that are built here.
+    pub fn own_guests(&self) -> impl Iterator<Item = &str> {
+        self.vms.iter().filter_map(|vm| match &vm.guest {
+            Guest::Own(name) => Some(name.as_str()),
+            _ => None,
+        })
     }
 }

@@ -284,9 +284,7 @@ fn build_for(machines: &[Machine], installer: &setup::Installer) -> Result<monit
     }
     let toolchain = installer.provide(&needs)?;
     let monitor = monitor::Image::build(&toolchain)?;
-    if machines.iter().any(Machine::has_test_guest) {
-        guests::build_tests(&toolchain)?;
-    }
+    guests::build_own(machines.iter().flat_map(Machine::own_guests), &toolchain)?;
     if machines.iter().any(Machine::has_linux) {
         linux::build_guest()?;
     }

@@ -99,12 +99,12 @@ impl Checker<'_> {
         if text == "linux" {
             return Ok(Guest::Linux);
         }
-        let known = guests::test_guest_names();
+        let known = guests::own_names();
         if known.contains(text) {
-            return Ok(Guest::Test(text.clone()));
+            return Ok(Guest::Own(text.clone()));
         }
         let message = format!(
-            "there is no guest `{text}`: a guest is `linux`, a test guest ({}), or a path to an ELF file",
+            "there is no guest `{text}`: a guest is `linux`, one that is built here ({}), or a path to an ELF file",
             known.join(", ")
         );
         self.wrong(value, message)
