@@ -69,15 +69,19 @@ impl<'a> Columns<'a> {
         self.vm.snapshots[self.drawn[place]].ns
     }
 
-    /// Whether the virtual machine was off before a column.
+    /// Whether the virtual machine was off before a column: rounds had none of its events. Where the whole
+    /// machine stood still, there were no rounds.
     fn is_gap(&self, place: usize) -> bool {
-        let before = place.checked_sub(1).map(|before| self.ns(before));
-        before.is_some_and(|before| {
-            self.ns(place).saturating_sub(before) > self.usual.saturating_mul(3)
-        })
+        let Some(before) = place.checked_sub(1) else {
+            return false;
+        };
+        let between = &self.vm.snapshots[self.drawn[before]..=self.drawn[place]];
+        between
+            .windows(2)
+            .any(|two| two[1].round.saturating_sub(two[0].round) > 1)
     }
 
-    /// Until when a column is drawn: to the next one, if that is not far.
+    /// Until when a column is drawn: to the next one, unless there is a gap.
     fn until(&self, place: usize) -> u64 {
         match place + 1 {
             next if next < self.len() && !self.is_gap(next) => self.ns(next),

@@ -310,6 +310,16 @@ fn a_machine_that_was_off_leaves_a_gap() {
 }
 
 #[test]
+fn a_computer_that_was_busy_leaves_no_gap() {
+    let mut run = recording(&events("alpha", 12));
+    for snapshot in &mut run.vms[0].snapshots[3..] {
+        snapshot.ns += 60_000_000_000;
+    }
+    let cells = cells_of(&run.vms[0], 3);
+    assert_eq!(cells[0].snapshots, (0, 5));
+}
+
+#[test]
 fn colours_are_of_who_has_most_and_stronger_with_misses() {
     let part = |pages, misses| Part {
         pages,
