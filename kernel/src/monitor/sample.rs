@@ -185,8 +185,8 @@ impl Cpu {
             let loaded = self.loaded;
             let context = self.trap(entry);
             if is_sample && loaded == self.loaded {
-                // What the monitor has found by now, in the guest's page tables for instance.
-                self.count_miss(resident, &trap);
+                // What the monitor has found by now, in the guest's page tables for instance, and has mapped.
+                self.note_miss(resident, &trap);
             }
             return context;
         }
@@ -203,12 +203,18 @@ impl Cpu {
         self.next(false)
     }
 
-    /// Counts the miss of `trap`, if it can be told which page it is for.
+    /// Counts the miss of `trap`, if it can be told which page it is for, which it says.
+    fn note_miss(&mut self, resident: &mut Resident, trap: &Trap) -> Option<GuestPage> {
+        let page = resident.vcpu.page_at(trap.bad_vaddr, &resident.pmap)?;
+        self.note(resident, page, trap.is_store());
+        Some(page)
+    }
+
+    /// The same where nothing maps the page yet: a write that follows will be counted, too.
     fn count_miss(&mut self, resident: &mut Resident, trap: &Trap) -> bool {
-        let Some(page) = resident.vcpu.page_at(trap.bad_vaddr, &resident.pmap) else {
+        let Some(page) = self.note_miss(resident, trap) else {
             return false;
         };
-        self.note(resident, page, trap.is_store());
         let mut hardware = self.hardware();
         if resident.vcpu.serve_read_only(trap, &mut hardware) {
             let vcpu = resident.id;
