@@ -7,7 +7,7 @@
 #![no_std]
 #![no_main]
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use disco_test_guests::abi::{BootInfo, CSSEG_WINDOW};
 use disco_test_guests::access::set_physical;
 use disco_test_guests::cp0::reg;
@@ -36,6 +36,8 @@ const STEP: u64 = 256;
 static STOP: AtomicU64 = AtomicU64::new(0);
 /// Whose turn it is to use the private pages.
 static TURN: AtomicU64 = AtomicU64::new(1);
+/// Somebody uses them.
+static HELD: AtomicBool = AtomicBool::new(false);
 static FAILURES: AtomicU64 = AtomicU64::new(0);
 static ADDED: AtomicU64 = AtomicU64::new(0);
 
@@ -75,8 +77,11 @@ extern "C" fn use_pages(number: u64) {
     set_asid(1);
     while STOP.load(Ordering::Acquire) == 0 {
         for _ in 0..TIMES {
-            if TURN.load(Ordering::Acquire) == number {
+            let is_mine = TURN.load(Ordering::Acquire) == number;
+            // Whose turn it was may not have come to its end.
+            if is_mine && !HELD.swap(true, Ordering::Acquire) {
                 words(Kind::Private).for_each(use_private);
+                HELD.store(false, Ordering::Release);
             }
             words(Kind::Read).for_each(|word| check(word.load(Ordering::Relaxed) == CONSTANT));
         }
