@@ -71,6 +71,11 @@ pub fn ticks_of_ms(milliseconds: u64) -> u64 {
     count_hz().saturating_mul(milliseconds) / 1000
 }
 
+/// Nanoseconds in ticks.
+pub fn ticks_of_ns(nanoseconds: u64) -> u64 {
+    nanoseconds.saturating_mul(1000) / TICK.load(Ordering::Relaxed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

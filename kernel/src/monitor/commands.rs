@@ -2,7 +2,7 @@
 
 use super::check::AuditResult;
 use super::cpu::Cpu;
-use super::resident::ResidentVm;
+use super::resident::{Resident, ResidentVm};
 use super::slot::{Ending, Message, VmSlot, VmState};
 use super::Monitor;
 use crate::clock::nanoseconds;
@@ -11,7 +11,6 @@ use crate::console::report::{CheckRow, CpuRow, Harmless, MemRow, Row, StatRow, V
 use crate::events::Event;
 use crate::machine::{Node, Usage};
 use crate::schedule::VcpuId;
-use crate::vm::vcpu::Vcpu;
 use core::fmt::{self, Write};
 use core::sync::atomic::Ordering;
 use disco_abi::PAGE_SIZE;
@@ -128,7 +127,7 @@ impl Cpu {
                 cpu: home.map(|cpu| cpu.0.into()),
                 cpu_ns: nanoseconds(monitor.scheduler.ran(vcpu)),
                 pc: monitor
-                    .with_vcpu(slot, number as u16, |vcpu| vcpu.context.pc)
+                    .with_vcpu(slot, number as u16, |resident| resident.vcpu.context.pc)
                     .unwrap_or(0),
             }
         });
@@ -217,10 +216,10 @@ impl Cpu {
         for slot in monitor.slots {
             let mut sums = None;
             for number in 0..slot.vcpu_count() {
-                monitor.with_vcpu(slot, number, |vcpu| {
+                monitor.with_vcpu(slot, number, |resident| {
                     let sums = sums.get_or_insert([0; COUNTERS.len()]);
                     sums.iter_mut()
-                        .zip(counters(vcpu))
+                        .zip(counters(resident))
                         .for_each(|(sum, more)| *sum += more);
                 });
             }
@@ -295,12 +294,17 @@ impl Monitor {
     }
 
     /// Lets `read` look at a virtual CPU of a running virtual machine.
-    fn with_vcpu<T>(&self, slot: &VmSlot, number: u16, read: impl FnOnce(&Vcpu) -> T) -> Option<T> {
+    fn with_vcpu<T>(
+        &self,
+        slot: &VmSlot,
+        number: u16,
+        read: impl FnOnce(&Resident) -> T,
+    ) -> Option<T> {
         self.with_resident(slot, |vm| {
             // SAFETY: it stays where its virtual machine does. Its CPU writes counters and
             // registers while they are read here: words that are each read once, and shown to a
             // person.
-            vm.vcpu(number).map(|vcpu| read(unsafe { &(*vcpu).vcpu }))
+            vm.vcpu(number).map(|resident| read(unsafe { &*resident }))
         })?
     }
 
@@ -361,7 +365,7 @@ fn described(reason: &str, message: &Message) -> Message {
 }
 
 /// The names of a virtual CPU's counters.
-static COUNTERS: [&str; 18] = [
+static COUNTERS: [&str; 20] = [
     "second-level TLB hits",
     "linear window hits",
     "system calls reflected",
@@ -380,12 +384,14 @@ static COUNTERS: [&str; 18] = [
     "monitor calls",
     "interrupts delivered",
     "FPU loads",
+    "ns waited for remote memory",
+    "ns of that forgiven",
 ];
 
 /// A virtual CPU's counters, as [`COUNTERS`] names them.
-fn counters(vcpu: &Vcpu) -> [u64; COUNTERS.len()] {
-    let fast = vcpu.context.counters;
-    let slow = vcpu.counters;
+fn counters(resident: &Resident) -> [u64; COUNTERS.len()] {
+    let fast = resident.vcpu.context.counters;
+    let slow = resident.vcpu.counters;
     [
         fast.l2_hits,
         fast.linear_hits,
@@ -405,6 +411,8 @@ fn counters(vcpu: &Vcpu) -> [u64; COUNTERS.len()] {
         slow.calls,
         slow.interrupts,
         slow.fpu_loads,
+        resident.debt.paid_ns(),
+        resident.debt.forgiven_ns(),
     ]
 }
 

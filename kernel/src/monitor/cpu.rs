@@ -110,9 +110,11 @@ pub struct Cpu {
     pub(super) loaded: *mut Resident,
     clock: Clock,
     /// When the next turn is due.
-    until: u64,
-    /// When the next turn or sample is.
+    pub(super) until: u64,
+    /// When the next turn or sample is, or a look at what the loaded virtual CPU owes.
     due: u64,
+    /// When that is looked at, if it pays for its remote misses.
+    pub(super) debt_due: u64,
     /// What it has counted of its guests' misses.
     pub(super) sampler: Sampler,
     /// What Compare was set for.
@@ -155,6 +157,7 @@ impl Cpu {
                 clock: Clock::default(),
                 until: 0,
                 due: 0,
+                debt_due: u64::MAX,
                 sampler: Sampler::new(&monitor.numa, count_hz()),
                 timer: 0,
                 console_due: if number == 0 { 0 } else { u64::MAX },
@@ -207,9 +210,9 @@ impl Cpu {
         self.idle.handler
     }
 
-    /// A sample or the end of the turn is due at another time than before.
+    /// A sample, a look at what is owed or the end of the turn is due at another time than before.
     pub(super) fn update_due(&mut self) {
-        self.due = self.until.min(self.sampler.due());
+        self.due = self.until.min(self.sampler.due()).min(self.debt_due);
     }
 
     /// A trap of the loaded virtual CPU.
@@ -311,7 +314,7 @@ impl Cpu {
     }
 
     /// Serves the real CPU's interrupts; whether a turn is due.
-    fn interrupts(&mut self) -> bool {
+    pub(super) fn interrupts(&mut self) -> bool {
         let lines = cp0::cause();
         let mut turn = false;
         // Only this CPU writes them; and an addition with LL and SC would break a guest's pair.
@@ -387,14 +390,18 @@ impl Cpu {
                         continue;
                     }
                 }
-                if now >= self.sampler.due() {
-                    if let Some(context) = self.sample_next() {
-                        return context;
-                    }
-                }
             }
             // SAFETY: `load` found it, and it stays until this CPU tears it down.
             let resident = unsafe { &mut *self.loaded };
+            if resident.debt.is_on() && self.has_to_wait(resident) {
+                turn = self.stall(resident);
+                continue;
+            }
+            if now >= self.sampler.due() {
+                if let Some(context) = self.sample_next() {
+                    return context;
+                }
+            }
             if resident.wants.is_some() && !self.is_satisfied(resident) {
                 self.pause(resident);
                 turn = true;
@@ -527,6 +534,9 @@ impl Cpu {
             );
         };
         self.loaded = next;
+        // What it has to pay is looked at before it goes on.
+        self.debt_due = if resident.debt.is_on() { 0 } else { u64::MAX };
+        self.update_due();
         resident.look_from(self.shared.node);
         let mut hardware = self.hardware();
         if resident.vcpu.supervisor.is_none() {
@@ -546,7 +556,7 @@ impl Cpu {
 
     /// Whether a turn is due for mail. On a machine of one CPU, mail that this CPU sent to itself
     /// comes without an interrupt.
-    fn has_mail(&self) -> bool {
+    pub(super) fn has_mail(&self) -> bool {
         let mailbox = self.monitor.scheduler.mailbox(self.id);
         mailbox.is_some_and(|mail| mail.has_mail())
     }
@@ -582,7 +592,7 @@ impl Cpu {
     }
 
     /// Sets Compare so that the timer interrupts at tick `due`, or soon if that is past.
-    fn set_timer(&mut self, due: u64, now: u64) {
+    pub(super) fn set_timer(&mut self, due: u64, now: u64) {
         self.timer = due;
         let mut at = due.min(now.saturating_add(LOOK_AT_CLOCK));
         // A busy host may take longer than any distance that is fixed.

@@ -15,6 +15,7 @@ pub mod fetch;
 pub mod gather;
 pub mod heat;
 pub mod hot;
+pub mod latency;
 pub mod lifecycle;
 pub mod load;
 mod magic;

@@ -9,6 +9,7 @@ use super::Monitor;
 use crate::address::{GuestPage, MachinePage};
 use crate::machine::shared::PageRef;
 use crate::machine::{NoMemory, NodeId, PageRange, RunSize, VmId};
+use crate::numa::latency::Debt;
 use crate::numa::{Interval, MoveBudget, Residence};
 use crate::schedule::VcpuId;
 use crate::vm::hardware::FpuRegisters;
@@ -85,6 +86,8 @@ pub struct Resident {
     pub residence: Residence,
     /// What it needs before it goes on, and did not get.
     pub wants: Option<Want>,
+    /// What it has to wait for its remote misses.
+    pub debt: Debt,
 }
 
 const _: () = assert!(VCPUS_PER_VM == disco_flash::VCPUS_PER_VM);
@@ -325,6 +328,7 @@ impl Monitor {
             (&raw mut (*place).node).write(node);
             (&raw mut (*place).residence).write(Residence::new());
             (&raw mut (*place).wants).write(None);
+            (&raw mut (*place).debt).write(Debt::new(self.numa.latency));
         }
         Ok(place)
     }

@@ -242,8 +242,14 @@ impl Cpu {
         };
         let place = self.place_of(resident, page);
         self.shared.numa.sampled(place == Some(node));
-        if let Some(most) = place.and_then(|place| resident.residence.miss(place)) {
-            self.monitor.scheduler.set_memory_in(resident.id, most);
+        if let Some(place) = place {
+            let distances = self.monitor.machine.distances();
+            resident.debt.sample(distances.extra_ns(node, place));
+            // Without the policy it stays where it was started, as its memory does.
+            let most = resident.residence.miss(place);
+            if let Some(most) = most.filter(|_| self.monitor.numa.policy) {
+                self.monitor.scheduler.set_memory_in(resident.id, most);
+            }
         }
         let weight = self.monitor.numa.weight();
         let (reads, writes) = if write { (0, weight) } else { (weight, 0) };

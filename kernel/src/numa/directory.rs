@@ -251,6 +251,7 @@ impl PageRecord {
     }
 
     /// What was decided when somebody looked at the page last; nothing if nobody has.
+    #[cold]
     pub fn decided(&self) -> Option<Decision> {
         let targets = NodeSet::from_bits(self.targets.load(Relaxed));
         Decision::from_number(self.decision.load(Relaxed), targets)

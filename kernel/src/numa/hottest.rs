@@ -26,12 +26,14 @@ impl Hottest {
     }
 
     /// Begins anew, and keeps so many: no more than [`KEPT_MAX`].
+    #[cold]
     pub fn begin(&mut self, most: usize) {
         self.count = 0;
         self.most = most.min(KEPT_MAX);
     }
 
     /// Whether a page with so many misses would be kept.
+    #[cold]
     pub fn takes(&self, misses: u32) -> bool {
         let coldest = match self.count.checked_sub(1) {
             Some(last) if self.count == self.most => self.misses_at(last),
@@ -42,6 +44,7 @@ impl Hottest {
 
     /// Keeps `page` if it has misses, and more of them than another one of those that are kept. Of as
     /// many the one that was offered first stays.
+    #[cold]
     pub fn offer(&mut self, page: MachinePage, counts: Counts) {
         let misses = counts.total();
         if !self.takes(misses) {
@@ -60,6 +63,7 @@ impl Hottest {
     }
 
     /// The page at this place, from 0 on, and its counts when it was offered.
+    #[cold]
     pub fn get(&self, place: usize) -> Option<(MachinePage, &Counts)> {
         let kept = self.pages.get(..self.count)?;
         kept.get(place).map(|(page, counts)| (*page, counts))

@@ -20,6 +20,9 @@ pub enum Counters {
 pub struct Settings {
     /// Where counts come from.
     pub counters: Counters,
+    /// Whether virtual CPUs wait for what their remote misses would have cost. Only with samples: the exact model's
+    /// time has that already.
+    pub latency: bool,
     /// Whether pages are moved for what was counted.
     pub policy: bool,
     /// When.
@@ -44,6 +47,7 @@ impl Settings {
         let milliseconds = u64::from(thresholds.interval_ms);
         Self {
             counters,
+            latency: counters == Counters::Sampled && described.latency.get() != 0,
             policy: counters != Counters::Off && described.policy.get() != 0,
             thresholds,
             interval_ticks: (hz.saturating_mul(milliseconds) / 1000).max(1),
@@ -112,6 +116,17 @@ mod tests {
         assert_eq!(two.interval(250_000_000), Interval(2));
         assert_eq!(two.interval(65_536 * 100_000_000), Interval(0));
         assert!(two.weight() * 8 >= two.thresholds.trigger);
+        let slow = Numa {
+            latency: 1.into(),
+            ..described()
+        };
+        let latencies = [1, 2].map(|nodes| Settings::new(&slow, nodes, 1000).latency);
+        assert_eq!((latencies, two.latency), ([false, true], false));
+        let magic = Numa {
+            magic_counters: 1.into(),
+            ..slow
+        };
+        assert!(!Settings::new(&magic, 2, 1000).latency);
     }
 
     #[test]
