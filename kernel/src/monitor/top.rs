@@ -96,12 +96,14 @@ impl Monitor {
         first: usize,
         now: Interval,
     ) -> Option<(NodeId, usize)> {
-        let directory = self.machine.node(node)?.directory();
+        let of = self.machine.node(node)?;
+        // What is known of a page that was freed stays until somebody has it again.
+        let is_free = |page| of.owner(page) == Some(Owner::Free);
         let mut looked = 0;
-        for (page, record) in directory.iter_from(first).take(PIECE) {
+        for (page, record) in of.directory().iter_from(first).take(PIECE) {
             looked += 1;
             let misses = record.misses_at(now).iter().map(|&m| u32::from(m)).sum();
-            if hottest.takes(misses) {
+            if hottest.takes(misses) && !is_free(page) {
                 hottest.offer(page, record.counts_at(now));
             }
         }
