@@ -9,11 +9,12 @@ use crate::numa::{decide, Action, Situation};
 use crate::vm::pmap::Backing;
 
 impl Cpu {
-    /// Looks at a page of the loaded virtual machine that has become hot, and does what the policy wants.
-    pub(super) fn look_at_page(&mut self, resident: &mut Resident, page: GuestPage) {
+    /// Looks at a page of the loaded virtual machine that has become hot, and does what the policy wants. Whether it was moved,
+    /// or lost its replicas.
+    pub(super) fn look_at_page(&mut self, resident: &mut Resident, page: GuestPage) -> bool {
         let (monitor, vm) = (self.monitor, resident.vm);
         if !monitor.numa.policy {
-            return;
+            return false;
         }
         let thresholds = &monitor.numa.thresholds;
         let begin = self.now();
@@ -24,10 +25,10 @@ impl Cpu {
             .page()
             .and_then(|at| Some((at, machine.node_of(at)?)))
         else {
-            return;
+            return false;
         };
         let Some(record) = home.directory().record(at) else {
-            return;
+            return false;
         };
         let situation = Situation {
             home: home.id(),
@@ -42,21 +43,28 @@ impl Cpu {
         record.note(&decision);
         self.shared.numa.looked_at(&decision);
         let goal = match decision.action {
-            Action::Leave => return,
+            Action::Leave => return false,
             Action::Migrate(node) => Goal::Node(node),
             Action::Replicate(nodes) => Goal::Replicas(nodes),
             Action::Collapse => Goal::Alone,
         };
+        if vm.backing.is_locked() {
+            // Another CPU moves pages of this virtual machine. Waiting for it takes longer than going on until this
+            // one is hot again.
+            return false;
+        }
         let mut memory = self.guest_memory(resident);
         let moved = memory.relocate(page, goal);
         // With its last page, a large page of the windows has moved.
         let _ = matches!(goal, Goal::Node(_)) && memory.gather(page);
         drop(memory);
         if moved.is_err() {
-            return add(&self.shared.numa.failed, 1);
+            add(&self.shared.numa.failed, 1);
+            return false;
         }
         vm.budget.lock().spend(decision.targets().len().max(1));
         self.note_move(resident, page, &decision.action, begin);
+        true
     }
 
     /// Copy on write, and the end of replicas: the loaded virtual CPU stores to a page that it may not store to as it

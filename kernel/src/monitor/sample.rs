@@ -19,10 +19,13 @@ use crate::vm::sample::Hidden;
 use crate::vm::trap::Trap;
 use disco_arch::trap::{Entry, GuestContext};
 
-/// Refills between two samples, as far as the limits of time let it come to so many.
-const REFILLS: u64 = 256;
-/// With fewer the guest uses what is in the TLB: that is emptied for the next sample.
-const FEW: u64 = 32;
+/// Refills between two samples, as far as the limits of time let it come to so many: while pages are moved for
+/// samples, and while those that are hot stay where they are.
+const REFILLS_LEAST: u64 = 32;
+/// See [`REFILLS_LEAST`].
+const REFILLS_MOST: u64 = 512;
+/// With fewer than one in so many of that the guest uses what is in the TLB: that is emptied for the next sample.
+const FEW: u64 = 8;
 /// Of so many samples with an empty TLB one is of the next instruction's page.
 const FETCHES: u32 = 4;
 /// A sample is tried so often before it is given up for this time: traps come first.
@@ -45,6 +48,8 @@ struct Watched {
 pub(super) struct Sampler {
     /// See [`Sampler::due`].
     due: u64,
+    /// Refills from one to the next that are aimed at.
+    refills: u64,
     /// From one to the next, in ticks.
     period: u64,
     /// The shortest and the longest.
@@ -69,6 +74,7 @@ impl Sampler {
                 Counters::Sampled | Counters::Magic => 0,
                 Counters::Off => u64::MAX,
             },
+            refills: REFILLS_LEAST,
             period: longest,
             periods: (shortest, longest),
             hidden: None,
@@ -98,16 +104,25 @@ impl Sampler {
         let before = self.counted.replace((vcpu, refills));
         let had = match before {
             Some((before, counted)) if before == vcpu => refills.saturating_sub(counted),
-            _ => REFILLS,
+            _ => self.refills,
         };
-        if had > 2 * REFILLS {
+        if had > 2 * self.refills {
             self.period = (self.period / 2).max(shortest);
-        } else if had < REFILLS / 2 {
+        } else if had < self.refills / 2 {
             self.period = (self.period * 2).min(longest);
         }
         self.due = now.saturating_add(self.period);
         self.tries = 0;
-        had < FEW
+        had < self.refills / FEW
+    }
+
+    /// A page that samples made hot was moved or not: samples are taken where they are of use.
+    fn learn(&mut self, was_moved: bool) {
+        self.refills = if was_moved {
+            (self.refills / 2).max(REFILLS_LEAST)
+        } else {
+            (self.refills * 2).min(REFILLS_MOST)
+        };
     }
 }
 
@@ -298,7 +313,8 @@ impl Cpu {
         add(&self.shared.numa.lost, lost - self.sampler.lost);
         self.sampler.lost = lost;
         for page in hot.into_iter().flatten() {
-            self.look_at_page(resident, page);
+            let was_moved = self.look_at_page(resident, page);
+            self.sampler.learn(was_moved);
         }
     }
 }

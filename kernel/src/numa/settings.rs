@@ -41,7 +41,8 @@ impl Settings {
         };
         let defaults = match counters {
             Counters::Sampled => Thresholds::SAMPLED,
-            Counters::Off | Counters::Magic => Thresholds::DEFAULT,
+            Counters::Magic => Thresholds::EXACT,
+            Counters::Off => Thresholds::DEFAULT,
         };
         let thresholds = thresholds(&described.thresholds, &defaults);
         let milliseconds = u64::from(thresholds.interval_ms);
@@ -59,10 +60,10 @@ impl Settings {
         Interval((now / self.interval_ticks.max(1)) as u16)
     }
 
-    /// What a sample counts. A page is hot after eight of one node: with fewer, a page of several nodes would often seem
+    /// What a sample counts. A page is hot after four of one node: with fewer, a page of several nodes would often seem
     /// to be of the one that was sampled first.
     pub fn weight(&self) -> u16 {
-        (self.thresholds.trigger / 8).max(1)
+        (self.thresholds.trigger / 4).max(1)
     }
 }
 
@@ -115,7 +116,7 @@ mod tests {
         assert_eq!(two.interval(0), Interval(0));
         assert_eq!(two.interval(250_000_000), Interval(2));
         assert_eq!(two.interval(65_536 * 100_000_000), Interval(0));
-        assert!(two.weight() * 8 >= two.thresholds.trigger);
+        assert!(two.weight() * 4 >= two.thresholds.trigger);
         let slow = Numa {
             latency: 1.into(),
             ..described()
@@ -138,7 +139,7 @@ mod tests {
             (settings.counters, settings.policy),
             (Counters::Magic, false)
         );
-        assert_eq!(settings.thresholds, Thresholds::DEFAULT);
+        assert_eq!(settings.thresholds, Thresholds::EXACT);
         assert_eq!(settings.interval(7), Interval(7));
         numa.thresholds.trigger = 0.into();
         numa.thresholds.interval_ms = 70_000.into();

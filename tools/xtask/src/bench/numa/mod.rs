@@ -3,6 +3,7 @@
 //! instructions are counted, and nothing comes from outside while it measures: a second run gives the same
 //! figures.
 
+mod cost;
 mod figures;
 mod goals;
 mod machine;

@@ -1,5 +1,6 @@
 //! The figures of a program as a table, like the paper's figure 8.
 
+use super::cost::{Cost, Machine};
 use super::figures::Figures;
 use super::goals::Verdict;
 use super::programs::{Program, MEMBERS};
@@ -52,6 +53,21 @@ pub fn of(program: Program, rows: &[Figures], verdicts: &[Verdict]) -> String {
         let tenths = row.local_share_of_parts.iter();
         let tenths = tenths.map(|share| format!("{:.0}", share * 100.0));
         line(&mut text, cells, &tenths.collect::<Vec<_>>().join(" "));
+    }
+    if let Some(without) = rows.first() {
+        for row in rows {
+            if let Some(cost) = Cost::of(row, without, &Machine::FLASH) {
+                let _ = writeln!(text, "  {}: {cost}", row.memory);
+            }
+        }
+    }
+    for row in rows {
+        let percent = row.monitor_local_share * 100.0;
+        let _ = writeln!(
+            text,
+            "  {}: {percent:.1} % of the monitor's own misses local",
+            row.memory
+        );
     }
     for verdict in verdicts {
         let _ = writeln!(text, "  {verdict}");
