@@ -534,9 +534,11 @@ impl Cpu {
             );
         };
         self.loaded = next;
-        // What it has to pay is looked at before it goes on.
-        self.debt_due = if resident.debt.is_on() { 0 } else { u64::MAX };
-        self.update_due();
+        if resident.debt.is_on() {
+            // What it has to pay is looked at before it goes on.
+            self.debt_due = 0;
+            self.update_due();
+        }
         resident.look_from(self.shared.node);
         let mut hardware = self.hardware();
         if resident.vcpu.supervisor.is_none() {
