@@ -301,7 +301,10 @@ impl Cpu {
                 )
             });
         }
-        let moved = self.memory_of(vm).relocate(guest, Goal::Node(target));
+        let mut memory = self.memory_of(vm);
+        let moved = memory.relocate(guest, Goal::Node(target));
+        memory.gather(guest);
+        drop(memory);
         if let Ok(Some(moved)) = moved {
             self.count_move(moved);
         }
