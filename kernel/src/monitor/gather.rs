@@ -23,11 +23,8 @@ impl GuestMemory<'_> {
         };
         let first = guest.0 & !(LINEAR_PAGES - 1);
         for at in (first..first + LINEAR_PAGES).map(GuestPage) {
-            let was_large = pmap.is_large(at);
-            pmap.begin_move(at);
-            self.note_change(at, was_large);
+            self.begin_move(at);
         }
-        pmap.build_linear_piece(guest);
         self.settle();
         let mut left = Some(run);
         for at in (first..first + LINEAR_PAGES).map(GuestPage) {

@@ -188,11 +188,13 @@ impl GuestMemory<'_> {
     /// `at` loses its replicas: nobody reads one any more when this returns, and a page of the virtual machine's
     /// own can be written to.
     pub(super) fn collapse(&mut self, at: GuestPage) {
-        if !seeded(Defect::StaleReplicas) {
+        let had_replicas = !self.vm.pmap.replicas(at).is_empty();
+        if had_replicas && !seeded(Defect::StaleReplicas) {
             self.give_up_replicas(at);
+            // Before anybody can write to the page: who did would read a replica where that is still mapped.
+            self.settle();
         }
         if let Backing::Replicated(page) = self.vm.pmap.backing(at) {
-            self.settle();
             // More is allowed than before: no TLB need forget anything.
             self.vm.pmap.exchange(at, Backing::Own(page));
             self.vm.pmap.build_linear_piece(at);
@@ -240,10 +242,14 @@ impl GuestMemory<'_> {
             Err(reference) => {
                 let node = self.node;
                 let new = self.with_room(Want::Own(at), || machine.allocate(node, RunSize::ONE))?;
+                // Nobody may have the new page in one place, and write to it, and the old one in another.
+                self.begin_move(at);
+                self.settle();
                 let new = machine.give_copy(new, page, vm, at, &RealMemory);
                 real::publish_page(new);
                 self.monitor.gained(self.vm, 1);
-                self.exchange(at, Backing::Own(new));
+                self.vm.pmap.exchange(at, Backing::Own(new));
+                self.vm.pmap.build_linear_piece(at);
                 self.keep(Old::Shared(reference));
                 Ok(new)
             }
@@ -316,8 +322,18 @@ impl GuestMemory<'_> {
         old
     }
 
+    /// `at` begins to move: nobody maps it again before it is said where it is, and who has mapped it forgets it with the
+    /// next [`GuestPages::settle`].
+    pub(super) fn begin_move(&mut self, at: GuestPage) {
+        let pmap = &self.vm.pmap;
+        let was_large = pmap.is_large(at);
+        pmap.begin_move(at);
+        pmap.build_linear_piece(at);
+        self.note_change(at, was_large);
+    }
+
     /// TLBs may map `at` as it was before, also in a large page of the windows if it `was_large`.
-    pub(super) fn note_change(&mut self, at: GuestPage, was_large: bool) {
+    fn note_change(&mut self, at: GuestPage, was_large: bool) {
         self.changed.add(at);
         self.users |= self.vm.pmap.take_users(at, was_large);
         if let Some(HeldFor { vcpu, .. }) = &mut self.held_for {

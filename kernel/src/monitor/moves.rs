@@ -182,11 +182,7 @@ impl GuestMemory<'_> {
         let page = self.monitor.machine.allocate_on(node);
         let page = page.map_err(|NoMemory| Refused::NoMemory(node))?;
         if !batch.has(at) {
-            let pmap = &self.vm.pmap;
-            let was_large = pmap.is_large(at);
-            pmap.begin_move(at);
-            pmap.build_linear_piece(at);
-            self.note_change(at, was_large);
+            self.begin_move(at);
         }
         batch.add(Copy {
             at,
