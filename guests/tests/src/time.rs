@@ -21,9 +21,18 @@ pub fn since(start: u32) -> u64 {
     u64::from(count().wrapping_sub(start))
 }
 
-/// Sets the timer to strike in so many ticks, and acknowledges it.
+/// Sets the timer to strike in so many ticks, and acknowledges it. Later if that was past before it was set: a host
+/// that is busy may take long from reading Count to setting Compare, which would strike after Count has wrapped.
 pub fn strike_in(ticks: u64) {
-    reg::COMPARE.write(u64::from(count()).wrapping_add(ticks));
+    let mut distance = ticks;
+    loop {
+        let start = count();
+        reg::COMPARE.write(u64::from(start).wrapping_add(distance));
+        if since(start) < distance || reg::CAUSE.read() & TIMER != 0 {
+            return;
+        }
+        distance = distance.saturating_mul(2);
+    }
 }
 
 /// Lets so many microseconds pass, or fewer if `done` says so; whether it did.
