@@ -186,8 +186,9 @@ static ENTRIES: [Entry; 20] = [
         "The machine address is in hexadecimal: `mem page 0x81234000`. `vm page` tells that of a guest's page.\n"),
     entry("mem", "", Takes::Json, "what memory is used for: by node, by virtual machine, by kind", ""),
     entry("numa", "top", Takes::CountAndJson, "the hottest pages: who misses on them, what was decided",
-        "The pages with the most misses of late, hottest first: 20 of them, or so many, up to 150. MISSES OF EACH NODE\n\
-         are the directory's counts, which are halved at the end of each interval; WRITES are part of them. DECISION\n\
+        "The pages with the most misses of late, hottest first: 20 of them, or so many, up to 150. HEAT is what is left of\n\
+         sampled misses without those that the caches serve; of exact ones it is the sum. MISSES OF EACH NODE are\n\
+         the directory's counts, which are halved at the end of each interval; WRITES are part of them. DECISION\n\
          and WHY are the policy's last ones on the page, TO the nodes it was moved to. A page that several use has no VM.\n"),
     entry("numa", "move", Takes::VmAddressAndNode, "move a virtual machine's page to a node",
         "The guest-physical address is in hexadecimal: `numa move alpha 0x1c000 1`. `vm page` shows where the page is.\n\

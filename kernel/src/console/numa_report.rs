@@ -104,6 +104,8 @@ pub struct HotPageRow<'a> {
     pub nodes: usize,
     /// Who misses on it.
     pub counts: Counts,
+    /// How many misses that stands for: what the rows are in order of.
+    pub heat: u64,
     /// What was decided when somebody looked at it last.
     pub decided: Option<Decision>,
     /// Nodes that have a replica of it.
@@ -118,6 +120,7 @@ impl Row for HotPageRow<'_> {
         number("GUEST-PHYSICAL", "guest_physical", 14),
         number("WRITES", "writes", 6),
         number("MOVES", "moves", 5),
+        number("HEAT", "heat", 7),
         word("DECISION", "decision", 9),
         word("WHY", "why", 12),
         word("TO", "to", 4),
@@ -146,6 +149,7 @@ impl Row for HotPageRow<'_> {
             address,
             Value::Count(u64::from(self.counts.writes)),
             Value::Count(u64::from(self.counts.moves)),
+            Value::Count(self.heat),
             said(Decision::word),
             said(|decision| decision.why.word()),
             Value::Counts(to),
@@ -264,13 +268,14 @@ mod tests {
             guest: Some(("alpha", 0x4000)),
             nodes: 4,
             counts,
+            heat: 480,
             decided: Some(Decision {
                 action: Action::Replicate(NodeSet::from_bits(0b110)),
                 why: Why::ReadShared,
             }),
             replicas: NodeSet::from_bits(0b10),
         };
-        let expected = "0x81234000 0 alpha 0x4000 9 1 replicate read-shared 1 2 1 0 300 200 0";
+        let expected = "0x81234000 0 alpha 0x4000 9 1 480 replicate read-shared 1 2 1 0 300 200 0";
         assert_eq!(words(&row), expected);
         let object = json(&row);
         assert_eq!(object["misses"], serde_json::json!([0, 300, 200, 0]));
@@ -286,7 +291,7 @@ mod tests {
         assert!(json(&unknown)["why"].is_null() && json(&unknown)["vm"].is_null());
         assert_eq!(json(&unknown)["to"], serde_json::json!([]));
         assert!(json(&unknown)["decision"].is_null());
-        assert!(words(&unknown).contains(" - - 9 1 - - - 1 0 300"));
+        assert!(words(&unknown).contains(" - - 9 1 480 - - - 1 0 300"));
     }
 
     #[test]
@@ -313,6 +318,7 @@ mod tests {
                 guest: None,
                 nodes,
                 counts,
+                heat: 480,
                 decided: Some(Decision {
                     action: Action::Replicate(NodeSet::from_bits(to)),
                     why: Why::Budget,

@@ -9,17 +9,19 @@ use super::Monitor;
 use crate::console::command::Format;
 use crate::console::numa_report::{HotPageRow, ReasonRow};
 use crate::console::report::Row;
-use crate::machine::{NodeId, Owner};
-use crate::numa::hottest::Hottest;
-use crate::numa::{Interval, NodeSet, NumaCounters, Why};
+use crate::machine::{NodeId, Owner, NODES_MAX};
+use crate::numa::estimate::Estimate;
+use crate::numa::hottest::{HotPage, Hottest};
+use crate::numa::{Counters, Interval, NodeSet, NumaCounters, Why};
 use core::sync::atomic::Ordering;
 use spin::Mutex;
 
-/// Records that are looked at in a piece.
-const PIECE: usize = 2048;
+/// Records in a piece.
+const RECORDS: usize = 2048;
 
 /// Taken by CPU 0 alone, so nobody waits for it; before a slot's state and the console.
 static TOP: Mutex<Top> = Mutex::new(Top {
+    estimate: Estimate::EXACT,
     hottest: Hottest::new(),
     next: None,
 });
@@ -27,9 +29,38 @@ static TOP: Mutex<Top> = Mutex::new(Top {
 /// What CPU 0 remembers while it answers `numa top`.
 #[derive(Debug)]
 struct Top {
+    estimate: Estimate,
     hottest: Hottest,
-    /// The node and the place in its directory where the next piece begins; nothing when all is found.
-    next: Option<(NodeId, usize)>,
+    /// What is done with the next piece; nothing when all is found.
+    next: Option<Piece>,
+}
+
+/// What is done with records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    /// Samples are added up.
+    Add,
+    /// Hot pages are looked for.
+    Look,
+}
+
+/// A piece of the directory.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    pass: Pass,
+    node: NodeId,
+    /// Place in the node's directory.
+    first: usize,
+}
+
+impl Piece {
+    const fn begin(pass: Pass) -> Self {
+        Self {
+            pass,
+            node: NodeId(0),
+            first: 0,
+        }
+    }
 }
 
 impl Cpu {
@@ -63,11 +94,16 @@ impl Cpu {
         let is_fresh = monitor.console.lock().is_fresh();
         if is_fresh {
             top.hottest.begin(most.into());
-            top.next = Some((NodeId(0), 0));
+            let (estimate, pass) = match monitor.numa.counters {
+                Counters::Sampled => (Estimate::SAMPLED, Pass::Add),
+                Counters::Magic | Counters::Off => (Estimate::EXACT, Pass::Look),
+            };
+            top.estimate = estimate;
+            top.next = Some(Piece::begin(pass));
         }
-        if let Some((node, first)) = top.next {
+        if let Some(piece) = top.next {
             let now = monitor.numa.interval(self.now());
-            top.next = monitor.look_for_hot_pages(&mut top.hottest, node, first, now);
+            top.next = monitor.look_at_piece(&mut top, piece, now);
             return monitor.console.lock().answer_later();
         }
         self.answer(&mut |out| HotPageRow::write_head(out, format));
@@ -88,35 +124,48 @@ impl Monitor {
             .fold(0, |sum, more| sum.wrapping_add(more))
     }
 
-    /// Looks at a piece of a node's directory; where the next begins.
-    fn look_for_hot_pages(
-        &self,
-        hottest: &mut Hottest,
-        node: NodeId,
-        first: usize,
-        now: Interval,
-    ) -> Option<(NodeId, usize)> {
-        let of = self.machine.node(node)?;
+    /// Goes through a piece of the directory; what comes next.
+    fn look_at_piece(&self, top: &mut Top, piece: Piece, now: Interval) -> Option<Piece> {
+        let of = self.machine.node(piece.node)?;
         // What is known of a page that was freed stays until somebody has it again.
         let is_free = |page| of.owner(page) == Some(Owner::Free);
         let mut looked = 0;
-        for (page, record) in of.directory().iter_from(first).take(PIECE) {
+        for (page, record) in of.directory().iter_from(piece.first).take(RECORDS) {
             looked += 1;
-            let misses = record.misses_at(now).iter().map(|&m| u32::from(m)).sum();
-            if hottest.takes(misses) && !is_free(page) {
-                hottest.offer(page, record.counts_at(now));
+            let misses = record.misses_at(now);
+            if misses == [0; NODES_MAX] {
+                continue;
+            }
+            if piece.pass == Pass::Add {
+                if !is_free(page) {
+                    top.estimate.add(&misses);
+                }
+                continue;
+            }
+            let heat = top.estimate.heat(&misses);
+            if top.hottest.takes(heat) && !is_free(page) {
+                let counts = record.counts_at(now);
+                top.hottest.offer(HotPage { page, heat, counts });
             }
         }
-        if looked == PIECE {
-            return Some((node, first + PIECE));
+        if looked == RECORDS {
+            let first = piece.first + RECORDS;
+            return Some(Piece { first, ..piece });
         }
-        let next = NodeId(node.0 + 1);
-        self.machine.node(next).map(|_| (next, 0))
+        let node = NodeId(piece.node.0 + 1);
+        match (self.machine.node(node), piece.pass) {
+            (Some(_), pass) => Some(Piece {
+                node,
+                ..Piece::begin(pass)
+            }),
+            (None, Pass::Add) => Some(Piece::begin(Pass::Look)),
+            (None, Pass::Look) => None,
+        }
     }
 
     /// The page at this place among the hottest, as it is now, with the misses that were found on it.
     fn hot_page_row(&self, hottest: &Hottest, place: usize) -> Option<HotPageRow<'static>> {
-        let (page, counts) = hottest.get(place)?;
+        let &HotPage { page, heat, counts } = hottest.get(place)?;
         let node = self.machine.node_of(page)?;
         let guest = match self.machine.owner(page) {
             Some(Owner::Guest { vm, page }) => {
@@ -132,7 +181,8 @@ impl Monitor {
             home: node.id(),
             guest: guest.map(|(slot, page)| (slot.name, page.address().0)),
             nodes: self.machine.nodes().count(),
-            counts: *counts,
+            counts,
+            heat: Estimate::misses_of(heat),
             decided: node.directory().record(page)?.decided(),
             replicas: replicas.unwrap_or(NodeSet::EMPTY),
         })

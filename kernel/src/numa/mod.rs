@@ -8,6 +8,7 @@
 pub mod counters;
 pub mod directory;
 pub mod distance;
+pub mod estimate;
 pub mod heat;
 pub mod hottest;
 pub mod latency;
