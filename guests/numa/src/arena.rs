@@ -2,10 +2,11 @@
 
 use core::mem::{align_of, size_of};
 use core::slice;
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU32, AtomicU64};
 use disco_numa_work::groups::Group;
 use disco_numa_work::netlist::Gate;
 use disco_numa_work::scene::Triangle;
+use disco_numa_work::store::Record;
 use disco_numa_work::tree::Node;
 use disco_test_guests::abi::{BootInfo, CSSEG_WINDOW};
 use disco_test_guests::access::set_physical;
@@ -35,11 +36,15 @@ unsafe impl Plain for u64 {}
 // SAFETY: as above.
 unsafe impl Plain for AtomicU32 {}
 // SAFETY: as above.
+unsafe impl Plain for AtomicU64 {}
+// SAFETY: as above.
 unsafe impl Plain for Gate {}
 // SAFETY: as above.
 unsafe impl Plain for Group {}
 // SAFETY: as above.
 unsafe impl Plain for Triangle {}
+// SAFETY: as above.
+unsafe impl Plain for Record {}
 // SAFETY: as above.
 unsafe impl Plain for Node {}
 

@@ -12,6 +12,7 @@ pub const PARTS: u64 = 10;
 /// Numbers of the markers (`disco_magic::marker`).
 const BEGIN: u16 = 0x100;
 const END: u16 = 0x200;
+const REPORT: u16 = 0x302;
 
 fn mark<const NUMBER: u16>() {
     // SAFETY: writes to the register that is always 0. Without the option `nomem` it stays where it is.
@@ -28,6 +29,11 @@ pub fn begin() {
 pub fn end() {
     part::<{ END }>(PARTS - 1);
     mark::<{ END | ALL as u16 }>();
+}
+
+/// The model writes its report now, and again when the machine ends.
+pub fn report() {
+    mark::<REPORT>();
 }
 
 /// The first of the team has done `done` steps of `all`: if a part of the work ends with them, the next one's window

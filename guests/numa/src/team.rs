@@ -18,7 +18,8 @@ pub struct Team {
     stride: u64,
 }
 
-/// What members do, as an address.
+/// What members do, as addresses: before all begin, and then.
+static PREPARE: AtomicU64 = AtomicU64::new(0);
 static WORK: AtomicU64 = AtomicU64::new(0);
 static STRIDE: AtomicU64 = AtomicU64::new(1);
 static READY: AtomicU64 = AtomicU64::new(0);
@@ -37,12 +38,19 @@ impl Team {
     /// Has every member do `work`, which is told the member's number; returns when all have. The window of
     /// measurement begins when all are ready and ends when the last one has ended.
     pub fn work(&self, work: fn(u64)) {
+        self.prepare_and_work(|_| {}, work);
+    }
+
+    /// The same, after every member has done `prepare`.
+    pub fn prepare_and_work(&self, prepare: fn(u64), work: fn(u64)) {
+        PREPARE.store(prepare as usize as u64, Ordering::Relaxed);
         WORK.store(work as usize as u64, Ordering::Relaxed);
         STRIDE.store(self.stride, Ordering::Relaxed);
         cp0::set_status(MESSAGES);
         for member in 1..self.members {
             assert_eq!(start(member * self.stride, serve, member), Ok(0));
         }
+        prepare(0);
         while READY.load(Ordering::Acquire) < self.members - 1 {
             let _ = call(Call::Yield, [0; 4]);
         }
@@ -62,13 +70,24 @@ impl Team {
 extern "C" fn serve(member: u64) {
     arena::map();
     cp0::set_status(MESSAGES);
+    // SAFETY: `Team::prepare_and_work` has stored functions of this type, before it started this virtual CPU.
+    let [prepare, work]: [fn(u64); 2] = [&PREPARE, &WORK]
+        .map(|word| unsafe { core::mem::transmute(word.load(Ordering::Relaxed) as usize) });
+    prepare(member);
     READY.fetch_add(1, Ordering::AcqRel);
     wait_until(|| BEGUN.load(Ordering::Acquire) != 0);
-    // SAFETY: `Team::work` has stored a function of this type, before it started this virtual CPU.
-    let work: fn(u64) = unsafe { core::mem::transmute(WORK.load(Ordering::Relaxed) as usize) };
     work(member);
     DONE.fetch_add(1, Ordering::AcqRel);
     assert_eq!(send(1, 1), Ok(0));
+}
+
+/// Waits for ever: nothing is executed any more.
+pub fn rest() -> ! {
+    loop {
+        cp0::wait();
+        // A message that came for nothing, and would end the next wait at once.
+        take();
+    }
 }
 
 /// Waits for messages until `done`. They stay pending until they are taken, with interrupts off, so none is

@@ -127,6 +127,8 @@ pub enum Marker {
     Idle,
     /// It has.
     Busy,
+    /// The report is wanted now.
+    Report,
 }
 
 impl Marker {
@@ -137,6 +139,7 @@ impl Marker {
             Self::End(window) => marker::END | u16::from(window),
             Self::Idle => marker::IDLE,
             Self::Busy => marker::BUSY,
+            Self::Report => marker::REPORT,
         }
     }
 
@@ -147,6 +150,7 @@ impl Marker {
             (marker::END, _) => Some(Self::End(window)),
             (_, marker::IDLE) => Some(Self::Idle),
             (_, marker::BUSY) => Some(Self::Busy),
+            (_, marker::REPORT) => Some(Self::Report),
             _ => None,
         }
     }
@@ -225,6 +229,7 @@ mod tests {
         assert_eq!(Marker::of_instruction(0x3400_02ff), Some(Marker::End(255)));
         assert_eq!(Marker::of_instruction(0x3400_0300), Some(Marker::Idle));
         assert_eq!(Marker::of_instruction(0x3400_0301), Some(Marker::Busy));
+        assert_eq!(Marker::of_instruction(0x3400_0302), Some(Marker::Report));
         // Another register; another number.
         assert_eq!(Marker::of_instruction(0x3401_0107), None);
         assert_eq!(Marker::of_instruction(0x3400_0400), None);
@@ -260,7 +265,7 @@ mod tests {
             let mode = Mode::unpack(mode);
             let block = Block { offset: offset.map(|words| words * 4), mode, first, all };
             prop_assert_eq!(Block::unpack(block.pack()), block);
-            for marker in [None, Some(Marker::Begin(window)), Some(Marker::End(window)), Some(Marker::Idle), Some(Marker::Busy)] {
+            for marker in [None, Some(Marker::Begin(window)), Some(Marker::End(window)), Some(Marker::Idle), Some(Marker::Busy), Some(Marker::Report)] {
                 let step = Step { mode, following: first, marker };
                 prop_assert_eq!(Step::unpack(step.pack()), step);
             }

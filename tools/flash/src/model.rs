@@ -170,6 +170,8 @@ impl Model {
                     .windows
                     .end(number, &now, nodes, |counts| self.busy_ns(counts));
             }
+            // Whoever has a file does it.
+            Marker::Report => {}
         }
     }
 

@@ -107,7 +107,8 @@ Examples:
   cargo xtask bench sharing
   cargo xtask bench reads
   cargo xtask bench net --json net.json
-  cargo xtask bench numa --json numa.json";
+  cargo xtask bench numa --json numa.json
+  cargo xtask bench numa-counters";
 
 const POWER_CUT_EXAMPLES: &str = "\
 A Linux guest appends records with fsync to files on an exclusive and on a cow-persistent disk. At a random
@@ -388,6 +389,8 @@ pub enum Benchmark {
     /// Programs whose memory lies on another node than they run on, in the exact model of the memory system: with and
     /// without policy, and with uniform memory.
     Numa,
+    /// The pages that the monitor finds hot by the misses that it samples, against those of the exact model's counts.
+    NumaCounters,
 }
 
 /// Arguments of `bench`.

@@ -102,7 +102,7 @@ fn tail(path: &Path, bytes: u64) -> String {
 }
 
 /// A spinner on a terminal; elsewhere a line now and then.
-struct Progress {
+pub struct Progress {
     title: String,
     started: Instant,
     printed: Option<Instant>,
@@ -110,7 +110,8 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(title: &str) -> Self {
+    /// Of the work that `title` names, which begins now.
+    pub fn new(title: &str) -> Self {
         Self {
             title: title.to_owned(),
             started: Instant::now(),
@@ -119,7 +120,8 @@ impl Progress {
         }
     }
 
-    fn tick(&mut self, log: &Path) {
+    /// The work goes on; the last line of `log` says where it is. To be called often.
+    pub fn tick(&mut self, log: &Path) {
         if self.started.elapsed() < SILENT {
             return;
         }
@@ -150,7 +152,8 @@ impl Progress {
         self.printed = Some(Instant::now());
     }
 
-    fn finish(&mut self, success: bool) {
+    /// The work has ended.
+    pub fn finish(&mut self, success: bool) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

@@ -11,6 +11,7 @@ pub mod netlist;
 pub mod picture;
 mod random;
 pub mod scene;
+pub mod store;
 pub mod tree;
 pub mod vector;
 

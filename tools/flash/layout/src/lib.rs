@@ -41,6 +41,8 @@ pub mod marker {
     pub const IDLE: u16 = 0x300;
     /// It has something to run again.
     pub const BUSY: u16 = 0x301;
+    /// The report is written now, and again at the machine's end.
+    pub const REPORT: u16 = 0x302;
 }
 
 /// First word of the region: "MAGI".

@@ -2,7 +2,7 @@
 //!
 //! `-plugin libdisco_flash_plugin.so,KEY=VALUE,…`; `disco_flash_model::options` has the keys. The machine's
 //! RAM has to be a file or memory object that QEMU maps, since the place of code in RAM is found by where QEMU has it.
-//! When QEMU ends, the report is written.
+//! When QEMU ends, the report is written, and whenever a guest says so.
 
 mod qemu;
 
@@ -131,6 +131,15 @@ impl Plugin {
             self.model.count_in(region);
         }
     }
+
+    fn write_report(&self) {
+        if let Err(error) = std::fs::write(&self.report, self.model.report()) {
+            eprintln!(
+                "flash model: cannot write {}: {error}",
+                self.report.display()
+            );
+        }
+    }
 }
 
 extern "C" fn translated(_: PluginId, tb: *mut Tb) {
@@ -199,6 +208,9 @@ extern "C" fn marked(cpu: c_uint, word: *mut c_void) {
     if let (Some(plugin), Some(marker)) = (PLUGIN.get(), step.marker) {
         plugin.model.mark(cpu as usize, marker);
         plugin.model.step(cpu as usize, step);
+        if marker == Marker::Report {
+            plugin.write_report();
+        }
     }
 }
 
@@ -212,13 +224,7 @@ fn offset_of(physical: u64) -> Option<u64> {
 }
 
 extern "C" fn ended(_: PluginId, _: *mut c_void) {
-    let Some(plugin) = PLUGIN.get() else {
-        return;
-    };
-    if let Err(error) = std::fs::write(&plugin.report, plugin.model.report()) {
-        eprintln!(
-            "flash model: cannot write {}: {error}",
-            plugin.report.display()
-        );
+    if let Some(plugin) = PLUGIN.get() {
+        plugin.write_report();
     }
 }

@@ -3,6 +3,7 @@
 //! gives the same figures. Neither side's kernel has disks or a network, and both have the same user
 //! land, which is not the ordinary one (`guests/linux/bench`): the difference is the monitor.
 
+mod counters;
 mod net;
 mod numa;
 mod reads;
@@ -77,7 +78,8 @@ fn keep(json: Option<&Path>, benchmark: &str, figures: impl Serialize) -> Result
 pub fn run(args: &BenchArgs, installer: &Installer) -> Result<ExitCode> {
     let mut needs = vec![Need::Emulator];
     needs.extend(Need::MONITOR);
-    if args.what != Some(Benchmark::Numa) {
+    let is_numa = matches!(args.what, Some(Benchmark::Numa | Benchmark::NumaCounters));
+    if !is_numa {
         needs.extend(Need::LINUX);
     }
     let toolchain = installer.provide(&needs)?;
@@ -88,6 +90,7 @@ pub fn run(args: &BenchArgs, installer: &Installer) -> Result<ExitCode> {
         Some(Benchmark::Reads) => reads::run(json, &toolchain),
         Some(Benchmark::Net) => net::run(json, &toolchain),
         Some(Benchmark::Numa) => numa::run(json, &toolchain),
+        Some(Benchmark::NumaCounters) => counters::run(json, &toolchain),
     }?;
     Ok(if met {
         ExitCode::SUCCESS

@@ -26,7 +26,7 @@ const VM: &str = "job";
 /// this one every 2 µs, which are 2,000 instructions. It is a part of the network that nothing is connected to. The CPU
 /// whose turn comes with the timer only sees to that (QEMU 7.2), so each second CPU hardly runs: those of the machine that
 /// compute are the others, one on each node.
-const SLICES: [&str; 4] = [
+pub(in crate::bench) const SLICES: [&str; 4] = [
     "-netdev",
     "hubport,id=slices,hubid=0",
     "-object",

@@ -6,7 +6,7 @@
 mod cost;
 mod figures;
 mod goals;
-mod machine;
+pub(super) mod machine;
 mod programs;
 mod table;
 
