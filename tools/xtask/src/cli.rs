@@ -104,6 +104,7 @@ Examples:
 const BENCH_EXAMPLES: &str = "\
 Examples:
   cargo xtask bench --json bench.json
+  cargo xtask bench --magic
   cargo xtask bench sharing
   cargo xtask bench reads
   cargo xtask bench net --json net.json
@@ -399,6 +400,9 @@ pub struct BenchArgs {
     /// Another benchmark than the one against the board.
     #[arg(value_name = "WHAT")]
     pub what: Option<Benchmark>,
+    /// The one against the board in the exact model of FLASH's memory system: simulated time, with stalls.
+    #[arg(long, conflicts_with = "what")]
+    pub magic: bool,
     /// Keep the figures in this file.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

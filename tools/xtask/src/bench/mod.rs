@@ -4,6 +4,7 @@
 //! land, which is not the ordinary one (`guests/linux/bench`): the difference is the monitor.
 
 mod counters;
+mod modelled;
 mod net;
 mod numa;
 mod reads;
@@ -85,6 +86,7 @@ pub fn run(args: &BenchArgs, installer: &Installer) -> Result<ExitCode> {
     let toolchain = installer.provide(&needs)?;
     let json = args.json.as_deref();
     let met = match args.what {
+        None if args.magic => modelled::run(json, &toolchain).map(|()| true),
         None => board(json, &toolchain).map(|()| true),
         Some(Benchmark::Sharing) => sharing::run(json, &toolchain),
         Some(Benchmark::Reads) => reads::run(json, &toolchain),

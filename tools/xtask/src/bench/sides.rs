@@ -24,40 +24,67 @@ pub type Figures = BTreeMap<String, u64>;
 /// No calibration of the delay loop, which the guest does not
 /// need either.
 const NATIVE_COMMAND_LINE: &str = "lpj=5000000";
+/// QEMU gives the board's kernel random numbers, which decide where programs are loaded: the same ones each time.
+const SEED: [&str; 2] = ["-seed", "1"];
 /// The guest's memory, and the bare board's.
-const MEMORY: &str = "256M";
+pub const MEMORY_MIB: u64 = 256;
 /// How long a side may take.
 const LIMIT: Duration = Duration::from_secs(900);
 
 /// Linux on the bare board.
 pub fn native() -> Result<Figures> {
+    let command = native_command(&linux::bench_initramfs_path());
+    measure("native", &command, &events("native")?)
+}
+
+/// QEMU with the bare board and Linux on it, with this user land.
+pub fn native_command(initramfs: &Path) -> Command {
     let line = format!("{NATIVE_COMMAND_LINE} {}", request());
-    let mut command = native::command(&linux::bench_initramfs_path(), MEMORY, &line);
-    measure("native", command.args(COUNTED), &events("native")?)
+    let memory = format!("{MEMORY_MIB}M");
+    let mut command = native::command(initramfs, &memory, &line);
+    command.args(COUNTED).args(SEED);
+    command
 }
 
 /// Linux as the only guest of the monitor.
 pub fn guest(monitor: &Image) -> Result<Figures> {
+    let machine = guest_machine(&linux::bench_initramfs_path())?;
+    let events = events("guest")?;
+    let board = guest_board(monitor, &machine, &folder().join("guest.flash"), &events)?;
+    measure("guest", &board.command(), &events)
+}
+
+/// The machine with Linux as its only guest, with this user land.
+pub fn guest_machine(initramfs: &Path) -> Result<Machine> {
     let text = format!(
         "[hardware]\ncpus = 1\nnodes = 1\nmemory = \"512M\"\nconsole = \"bench\"\n\
-         [[vm]]\nname = \"bench\"\nguest = {:?}\ninitrd = {:?}\nmemory = \"{MEMORY}\"\n\
+         [[vm]]\nname = \"bench\"\nguest = {:?}\ninitrd = {initramfs:?}\nmemory = \"{MEMORY_MIB}M\"\n\
          cmdline = \"{} {}\"\n",
         linux::bench_kernel_path(),
-        linux::bench_initramfs_path(),
         linux::COMMAND_LINE,
         request()
     );
-    let machine = Machine::parse("the benchmark's machine", Path::new(""), &text)?;
+    Ok(Machine::parse(
+        "the benchmark's machine",
+        Path::new(""),
+        &text,
+    )?)
+}
+
+/// The board with a machine's image, which is written to `flash`.
+pub fn guest_board(
+    monitor: &Image,
+    machine: &Machine,
+    flash: &Path,
+    events: &Path,
+) -> Result<Board> {
     let (description, payload) = machine.encode()?;
-    let events = events("guest")?;
-    let flash = folder().join("guest.flash");
-    Flash::assemble(monitor, &description, payload.bytes)?.write(&flash)?;
+    Flash::assemble(monitor, &description, payload.bytes)?.write(flash)?;
     let counted = COUNTED
         .iter()
         .map(|&argument| argument.to_owned())
         .collect();
-    let board = Board::of_image(&flash, events.clone(), counted)?;
-    measure("guest", &board.command(), &events)
+    Board::of_image(flash, events.to_path_buf(), counted)
 }
 
 /// Asks the guest's user land to measure; the boot needs no asking.
@@ -70,16 +97,23 @@ fn request() -> String {
     format!("disco.bench={}", asked.join(","))
 }
 
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     paths::target().join("bench")
 }
 
-fn events(side: &str) -> Result<PathBuf> {
+pub fn events(side: &str) -> Result<PathBuf> {
     fs::create_dir_all(folder())?;
     Ok(folder().join(format!("{side}.events.log")))
 }
 
 fn measure(side: &str, command: &Command, events: &Path) -> Result<Figures> {
+    let console = run(side, command, events)?;
+    let log = folder().join(side).with_extension("console.log");
+    figures(&console).with_context(|| format!("see {}", paths::shown(&log)))
+}
+
+/// Runs a side until its user land has done what it was asked for; its console.
+pub fn run(side: &str, command: &Command, events: &Path) -> Result<String> {
     let logs = folder().join(side);
     let log = logs.with_extension("console.log");
     let mut session = Session::start(command, events, LIMIT.as_secs(), &logs)?;
@@ -90,7 +124,7 @@ fn measure(side: &str, command: &Command, events: &Path) -> Result<Figures> {
         let console = String::from_utf8_lossy(&session.console()).into_owned();
         if console.contains("bench done") {
             eprintln!("{side}: done in {} s", started.elapsed().as_secs());
-            return figures(&console).with_context(|| format!("see {}", paths::shown(&log)));
+            return Ok(console);
         }
         if ended.is_some() || started.elapsed() > LIMIT {
             bail!(

@@ -64,29 +64,41 @@ impl Magic {
                  or run it without --magic"
             );
         };
-        let (memory, nodes) = (hardware.memory, hardware.nodes as usize);
+        let nodes = hardware.nodes as usize;
         let starts = (0..nodes).map(|node| disco_flash::node_memory(region, nodes, node).start);
         let latency = hardware.latency_ns.iter().flatten();
-        let mut plugin = vec![
-            option_path(&self.plugin),
-            "ram=memfd:memory-backend-memfd".to_owned(),
-            format!("memory={memory}"),
+        let options = vec![
             format!("cpus={}", hardware.cpus),
             format!("nodes={nodes}"),
             format!("starts={}", with_colons(starts)),
             format!("latency={}", with_colons(latency)),
             format!("region={region}"),
+        ];
+        Ok(self.with_options(hardware.memory, options))
+    }
+
+    /// The same for a board of one CPU without a monitor, whose misses take `miss_ns`.
+    pub fn native_arguments(&self, memory: u64, miss_ns: u64) -> Vec<String> {
+        self.with_options(memory, vec![format!("latency={miss_ns}")])
+    }
+
+    fn with_options(&self, memory: u64, options: Vec<String>) -> Vec<String> {
+        let mut plugin = vec![
+            option_path(&self.plugin),
+            "ram=memfd:memory-backend-memfd".to_owned(),
+            format!("memory={memory}"),
             format!("report={}", option_path(&self.report)),
         ];
+        plugin.extend(options);
         plugin.extend(self.with.iter().map(|option| option.replace(',', ",,")));
-        Ok(vec![
+        vec![
             "-object".to_owned(),
             format!("memory-backend-memfd,id=ram,size={memory}"),
             "-machine".to_owned(),
             "memory-backend=ram".to_owned(),
             "-plugin".to_owned(),
             plugin.join(","),
-        ])
+        ]
     }
 
     /// What it has written.

@@ -53,6 +53,11 @@ pub fn bench_initramfs_path() -> PathBuf {
     ready_folder().join("initramfs-bench")
 }
 
+/// The same with markers for the exact model.
+pub fn marked_initramfs_path() -> PathBuf {
+    ready_folder().join("initramfs-marked")
+}
+
 /// The image of a disk that the script of one of the port's folders makes.
 pub fn disk_path(name: &str) -> PathBuf {
     ready_folder().join(name)
@@ -78,6 +83,18 @@ pub fn build_bench() -> Result<()> {
     provide(&port.guest_kernel()?, &bench_kernel_path())?;
     provide(&port.native_kernel()?, &native_kernel_path())?;
     provide(&port.initramfs(None)?, &bench_initramfs_path())
+}
+
+/// Builds the benchmark's user land with markers for the exact model, from [`build_bench`]'s.
+pub fn build_marked() -> Result<()> {
+    let read =
+        |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    // The kernel unpacks one archive after the other; what is in both is the second one's.
+    let mut archives = read(&bench_initramfs_path())?;
+    archives.resize(archives.len().next_multiple_of(512), 0);
+    archives.extend(read(&Port::ordinary().marker()?)?);
+    let path = marked_initramfs_path();
+    fs::write(&path, archives).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Builds the conformance program, both kernels, and the user land with the program.

@@ -111,6 +111,19 @@ impl Port {
         Ok(folder.join(format!("{name}.ext4")))
     }
 
+    /// Builds what the benchmark's user land has more beside the exact model: an archive that is appended to
+    /// the initial ramdisk.
+    pub fn marker(&self) -> Result<PathBuf> {
+        let own = self.part("marker");
+        let key = Key::new("marker").text(&compiler_version()?).tree(&own)?;
+        let folder = cache::folder("marker", key, |folder| {
+            let mut command = Command::new("sh");
+            command.arg(own.join("build.sh")).arg(folder);
+            process::run_step("marker: build", "marker", &mut command)
+        })?;
+        Ok(folder.join("marker.cpio"))
+    }
+
     fn busybox(&self) -> Result<PathBuf> {
         let source = source::busybox().context("busybox's source is missing")?;
         let key = self.key("busybox", &["busybox.config"])?.tree(&source)?;
