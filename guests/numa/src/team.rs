@@ -6,8 +6,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use disco_test_guests::abi::{BootInfo, Call, VCPUS_PER_VM};
 use disco_test_guests::calls::call;
 use disco_test_guests::cp0;
-use disco_test_guests::option;
 use disco_test_guests::siblings::{join, send, start, take, MESSAGES};
+use disco_test_guests::{option, println};
 
 /// The team's members: how many, and which of the virtual CPUs they are.
 #[derive(Clone, Copy)]
@@ -81,8 +81,14 @@ extern "C" fn serve(member: u64) {
     assert_eq!(send(1, 1), Ok(0));
 }
 
-/// Waits for ever: nothing is executed any more.
-pub fn rest() -> ! {
+/// To be called at the end of the program: with `stay=1` on the command line the model writes its report, and the program
+/// stays, so that its pages can be looked at. Nothing is executed any more.
+pub fn stay(boot: &BootInfo) {
+    if option(boot, "stay", 0) == 0 {
+        return;
+    }
+    marker::report();
+    println!("the work is done");
     loop {
         cp0::wait();
         // A message that came for nothing, and would end the next wait at once.

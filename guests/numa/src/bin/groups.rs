@@ -5,7 +5,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 use disco_numa_guests::arena::Arena;
 use disco_numa_guests::marker;
-use disco_numa_guests::team::Team;
+use disco_numa_guests::team::{stay, Team};
 use disco_numa_work::groups::{self, Group};
 use disco_test_guests::abi::BootInfo;
 use disco_test_guests::{option, println, Variable};
@@ -43,4 +43,5 @@ fn run(boot: &'static BootInfo) {
     let sum = groups::checksum(table);
     println!("a table of {places} places: {sum:#x}");
     assert_eq!(sum, option(boot, "sum", sum), "the checksum");
+    stay(boot);
 }

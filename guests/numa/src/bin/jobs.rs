@@ -6,7 +6,7 @@
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use disco_numa_guests::arena::Arena;
 use disco_numa_guests::marker;
-use disco_numa_guests::team::Team;
+use disco_numa_guests::team::{stay, Team};
 use disco_numa_work::netlist::{self, Gate};
 use disco_test_guests::abi::{BootInfo, VCPUS_PER_VM};
 use disco_test_guests::{option, println};
@@ -60,4 +60,5 @@ fn run(boot: &'static BootInfo) {
     let sum = sums.fold(0, disco_numa_work::mix);
     println!("{} circuits of {gates} gates: {sum:#x}", team.members);
     assert_eq!(sum, option(boot, "sum", sum), "the checksum");
+    stay(boot);
 }

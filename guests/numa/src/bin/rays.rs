@@ -5,7 +5,7 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 use disco_numa_guests::arena::Arena;
 use disco_numa_guests::marker;
-use disco_numa_guests::team::Team;
+use disco_numa_guests::team::{stay, Team};
 use disco_numa_work::picture::{Size, TILE_PIXELS};
 use disco_numa_work::scene::{self, Triangle, BALL};
 use disco_numa_work::tree::{self, Tree};
@@ -81,4 +81,5 @@ fn run(boot: &'static BootInfo) {
         size.tiles()
     );
     assert_eq!(sum, option(boot, "sum", sum), "the checksum");
+    stay(boot);
 }

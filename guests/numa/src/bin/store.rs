@@ -7,7 +7,7 @@ use core::hint::black_box;
 use core::sync::atomic::{AtomicU64, Ordering};
 use disco_numa_guests::arena::Arena;
 use disco_numa_guests::marker;
-use disco_numa_guests::team::{rest, Team};
+use disco_numa_guests::team::{stay, Team};
 use disco_numa_work::mix;
 use disco_numa_work::store::{self, Record, Shop};
 use disco_test_guests::abi::{BootInfo, VCPUS_PER_VM};
@@ -67,13 +67,10 @@ fn run(boot: &'static BootInfo) {
     let sums = (0..team.members).map(|member| SHOPS[member as usize].get().sessions);
     let sums = sums.map(store::checksum);
     let sum = sums.fold(store::checksum(records), mix);
-    assert_eq!(sum, option(boot, "sum", sum), "the checksum");
-    marker::report();
     println!(
         "{} requests served: {sum:#x}",
         team.members * REQUESTS.load(Ordering::Relaxed)
     );
-    if option(boot, "stay", 0) != 0 {
-        rest();
-    }
+    assert_eq!(sum, option(boot, "sum", sum), "the checksum");
+    stay(boot);
 }

@@ -1,5 +1,6 @@
 //! The machine on which both count, and how it is read while its guest still has its pages.
 
+use super::programs::Program;
 use crate::bench::numa::machine::SLICES;
 use crate::bench::COUNTED;
 use crate::build::monitor::{self, Image};
@@ -21,9 +22,9 @@ use std::time::{Duration, Instant};
 const LIMIT: u64 = 1200;
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// The virtual machine.
-const VM: &str = "shop";
+const VM: &str = "job";
 /// What its guest prints when it has ended its work.
-const DONE: &str = "requests served";
+const DONE: &str = "the work is done";
 /// Virtual CPUs that work, each on a node of its own.
 pub const MEMBERS: u64 = 8;
 
@@ -40,63 +41,80 @@ pub struct Reading {
     pub guests: Vec<usize>,
 }
 
-/// Runs the program until it has ended its work, and reads both: the monitor's `top` hottest pages, and which ones of
-/// the exact model's are the guest's, up to `wanted` of them. `name` is for files in `folder`.
-pub fn read(
-    image: &Image,
-    model: &Magic,
-    (folder, name): (&Path, &str),
-    command_line: &str,
-    (top, wanted): (usize, usize),
-) -> Result<Reading> {
-    let path = |what: &str| folder.join(format!("{name}.{what}"));
-    let mut machine = machine(command_line)?;
-    machine.magic = true;
-    let (description, payload) = machine.encode()?;
-    let flash = path("flash");
-    Flash::assemble(image, &description, payload.bytes)?.write(&flash)?;
-    let arguments = COUNTED.iter().chain(&SLICES).copied().map(str::to_owned);
-    let mut board = Board::of_image(&flash, path("events.log"), arguments.collect())?;
-    let model = model.reporting_to(path("json"));
-    board.model(&model)?;
-    let mut session = Session::start(&board.command(), &board.events, LIMIT, &folder.join(name))?;
-    let reading = watch(&mut session).and_then(|()| {
-        let exact = model.read()?;
-        let mut prompt = Prompt::new(&mut session);
-        let top = prompt.ask(&format!("numa top {top} --json"))?;
-        let nodes = prompt.ask("numa --json")?;
-        let guests = prompt.guests_pages(&exact, wanted)?;
-        Ok(Reading {
-            exact,
-            top,
-            nodes,
-            guests,
-        })
-    });
-    drop(session);
-    let _ = fs::remove_file(&flash);
-    let _ = fs::remove_file(crate::flash::payload_path(&flash));
-    reading.map_err(|error| {
-        let log = path("console.log");
-        error.context(format!(
-            "the last lines of {}:\n{}",
-            paths::shown(&log),
-            last_lines(&log, 15)
-        ))
-    })
+/// What is run.
+pub struct Run<'a> {
+    /// The program.
+    pub program: Program,
+    /// Its command line.
+    pub command_line: &'a str,
+    /// Where files go.
+    pub folder: &'a Path,
+    /// Their names.
+    pub name: &'a str,
 }
 
-fn machine(command_line: &str) -> Result<Machine> {
-    let cpus = 2 * MEMBERS;
-    let guest = monitor::output_folder().join("store");
-    // An interval is longer than the run: what was counted early counts as much as what was counted late.
-    let text = format!(
-        "[hardware]\ncpus = {cpus}\nnodes = {MEMBERS}\nmemory = \"1G\"\n\
-         [numa]\ncounters = \"sampled\"\npolicy = \"off\"\nlatency = \"off\"\n\
-         [numa.thresholds]\ninterval_ms = 60000\n\
-         [[vm]]\nname = \"{VM}\"\nguest = {guest:?}\ncpus = {cpus}\nmemory = \"96M\"\ncmdline = \"members={MEMBERS} stay=1 {command_line}\"\n",
-    );
-    Machine::parse("the machine of bench numa-counters", Path::new(""), &text).map_err(Into::into)
+impl Run<'_> {
+    /// Runs the program until it has ended its work, and reads both: the monitor's `top` hottest pages, and which ones of
+    /// the exact model's are the guest's, up to `wanted` of them.
+    pub fn read(
+        &self,
+        image: &Image,
+        model: &Magic,
+        (top, wanted): (usize, usize),
+    ) -> Result<Reading> {
+        let path = |what: &str| self.folder.join(format!("{}.{what}", self.name));
+        let mut machine = self.machine()?;
+        machine.magic = true;
+        let (description, payload) = machine.encode()?;
+        let flash = path("flash");
+        Flash::assemble(image, &description, payload.bytes)?.write(&flash)?;
+        let arguments = COUNTED.iter().chain(&SLICES).copied().map(str::to_owned);
+        let mut board = Board::of_image(&flash, path("events.log"), arguments.collect())?;
+        let model = model.reporting_to(path("json"));
+        board.model(&model)?;
+        let logs = self.folder.join(self.name);
+        let mut session = Session::start(&board.command(), &board.events, LIMIT, &logs)?;
+        let reading = watch(&mut session).and_then(|()| {
+            let exact = model.read()?;
+            let mut prompt = Prompt::new(&mut session);
+            Ok(Reading {
+                top: prompt.ask(&format!("numa top {top} --json"))?,
+                nodes: prompt.ask("numa --json")?,
+                guests: prompt.guests_pages(&exact, wanted)?,
+                exact,
+            })
+        });
+        drop(session);
+        let _ = fs::remove_file(&flash);
+        let _ = fs::remove_file(crate::flash::payload_path(&flash));
+        reading.map_err(|error| {
+            let log = path("console.log");
+            error.context(format!(
+                "the last lines of {}:\n{}",
+                paths::shown(&log),
+                last_lines(&log, 15)
+            ))
+        })
+    }
+
+    fn machine(&self) -> Result<Machine> {
+        let cpus = 2 * MEMBERS;
+        let guest = monitor::output_folder().join(self.program.name());
+        // An interval is longer than the run: what was counted early counts as much as what was counted late.
+        let text = format!(
+            "[hardware]\ncpus = {cpus}\nnodes = {MEMBERS}\nmemory = \"1G\"\n\
+             [numa]\ncounters = \"sampled\"\npolicy = \"off\"\nlatency = \"off\"\n\
+             [numa.thresholds]\ninterval_ms = 60000\n\
+             [[vm]]\nname = \"{VM}\"\nguest = {guest:?}\ncpus = {cpus}\nmemory = \"96M\"\n\
+             cmdline = \"members={MEMBERS} stay=1 {}\"\n",
+            self.command_line
+        );
+        Ok(Machine::parse(
+            "the machine of bench numa-counters",
+            Path::new(""),
+            &text,
+        )?)
+    }
 }
 
 /// Waits until the guest has ended its work.
@@ -190,7 +208,8 @@ mod tests {
 
     #[test]
     fn rows_are_found_between_other_lines() {
-        let console = "disco> numa --json\n[{\"node\":0},{\"node\":1}]\n[shop] hello\n{\"node\":2}\ndisco> \n";
+        let console =
+            "disco> numa --json\n[{\"node\":0},{\"node\":1}]\n[job] hello\n{\"node\":2}\ndisco> \n";
         let nodes: Vec<_> = rows(console)
             .iter()
             .map(|row| row["node"].as_u64())

@@ -3,6 +3,7 @@
 
 mod compare;
 mod machine;
+mod programs;
 mod table;
 
 use super::keep;
@@ -14,12 +15,11 @@ use crate::run::magic::Magic;
 use crate::setup::toolchain::Toolchain;
 use anyhow::{ensure, Result};
 use compare::Comparison;
-use disco_numa_work::mix;
-use disco_numa_work::store::{self, Record, Shop};
-use machine::MEMBERS;
+use machine::Run;
+use programs::Program;
+use serde_json::json;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
@@ -35,45 +35,64 @@ const TOUCHED: u64 = 2000;
 /// Pages in the exact model's lists: many of the hottest are the monitor's.
 const LISTED: &str = "hot=400";
 
-/// Records that all members have, of 1 KiB: 32 MiB.
-const RECORDS: usize = 32 << 10;
-/// Those of each member: 2 MiB.
-const SESSIONS: usize = 2 << 10;
-/// Words of each member's journal: 512 KiB.
-const JOURNAL: usize = 64 << 10;
-/// Of each member.
-const REQUESTS: u64 = 1_000_000;
-
-/// Measures twice and prints it; `json` keeps the figures. Ends with whether the goals are met.
+/// Measures each program twice and prints it; `json` keeps the figures. Ends with whether the goals are met.
 pub fn run(json: Option<&Path>, toolchain: &Toolchain) -> Result<bool> {
     let image = Image::build(toolchain)?;
     guests::build_numa(toolchain)?;
     let folder = paths::target().join("bench/numa-counters");
     fs::create_dir_all(&folder)?;
     let model = Magic::build(folder.join("report.json"), vec![LISTED.to_owned()])?;
-    let line = command_line();
-    let read = &|name| machine::read(&image, &model, (&folder, name), &line, (LOOKED_AT, HOTTEST));
-    let [first, second] = both(["first", "second"].map(|name| move || read(name)), &folder);
+    let mut all = Vec::new();
+    for program in Program::ALL {
+        let found = measure(&image, &model, program, &folder)?;
+        println!("{}", table::of(program, &found));
+        all.push((program.name(), found));
+    }
+    let rows = all
+        .iter()
+        .map(|(program, found)| json!({ "program": program, "found": found }));
+    keep(json, "numa-counters", rows.collect::<Vec<_>>())?;
+    Ok(all.iter().all(|(_, found)| found.is_met()))
+}
+
+/// Runs a program twice, which has to come out the same.
+fn measure(image: &Image, model: &Magic, program: Program, folder: &Path) -> Result<Comparison> {
+    let line = program.command_line();
+    let read = &|turn: &str| {
+        let name = format!("{}-{turn}", program.name());
+        let run = Run {
+            program,
+            command_line: &line,
+            folder,
+            name: &name,
+        };
+        run.read(image, model, (LOOKED_AT, HOTTEST))
+    };
+    let title = format!("numa-counters: measure {} twice", program.name());
+    let log = folder.join(format!("{}-first.console.log", program.name()));
+    let [first, second] = both(
+        ["first", "second"].map(|turn| move || read(turn)),
+        &title,
+        &log,
+    );
     let first = first?;
     ensure!(
         first == second?,
-        "two runs gave different figures: compare first.json and second.json in {}",
-        paths::shown(&folder)
+        "two runs of {} gave different figures: compare what they left in {}",
+        program.name(),
+        paths::shown(folder)
     );
-    let found = Comparison::of(&first)?;
-    print!("{}", table::of(&found));
-    keep(json, "numa-counters", &found)?;
-    Ok(found.is_met())
+    Comparison::of(&first)
 }
 
 /// Does both at once, and shows that it takes time.
-fn both<T: Send>(work: [impl FnOnce() -> T + Send; 2], folder: &Path) -> [T; 2] {
+fn both<T: Send>(work: [impl FnOnce() -> T + Send; 2], title: &str, log: &Path) -> [T; 2] {
     thread::scope(|scope| {
         let threads = work.map(|work| scope.spawn(work));
-        let mut progress = Progress::new("numa-counters: measure, twice");
+        let mut progress = Progress::new(title);
         while !threads.iter().all(ScopedJoinHandle::is_finished) {
             thread::sleep(Duration::from_millis(50));
-            progress.tick(&folder.join("first.console.log"));
+            progress.tick(log);
         }
         progress.finish(true);
         threads.map(|thread| {
@@ -81,30 +100,4 @@ fn both<T: Send>(work: [impl FnOnce() -> T + Send; 2], folder: &Path) -> [T; 2] 
             result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     })
-}
-
-/// The program's, with the checksum that has to come out.
-fn command_line() -> String {
-    let table =
-        |records: usize| -> Vec<Record> { (0..records).map(|_| Record::default()).collect() };
-    let records = table(RECORDS);
-    let part = RECORDS / MEMBERS as usize;
-    for (member, part) in (0..).zip(records.chunks(part)) {
-        store::fill(part, member);
-    }
-    let serve = |member: u64| {
-        let sessions = table(SESSIONS);
-        store::fill(&sessions, !member);
-        let journal: Vec<AtomicU64> = (0..JOURNAL).map(|_| AtomicU64::new(0)).collect();
-        let shop = Shop {
-            records: &records,
-            sessions: &sessions,
-            journal: &journal,
-        };
-        shop.serve(member, REQUESTS, |_| ());
-        store::checksum(&sessions)
-    };
-    let sums: Vec<u64> = (0..MEMBERS).map(serve).collect();
-    let sum = sums.into_iter().fold(store::checksum(&records), mix);
-    format!("records={RECORDS} sessions={SESSIONS} journal={JOURNAL} requests={REQUESTS} sum={sum}")
 }

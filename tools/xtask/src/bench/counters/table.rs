@@ -1,14 +1,13 @@
 //! The comparison, for people.
 
 use super::compare::{Comparison, Misses};
+use super::programs::Program;
 use super::{FOUND, HOTTEST, LOOKED_AT, TOUCHED};
 use std::fmt::Write;
 
 /// The comparison as text.
-pub fn of(found: &Comparison) -> String {
-    let mut text = String::from(
-        "Samples of refills against the exact model's misses: a store under load, 8 virtual CPUs on 8 nodes\n",
-    );
+pub fn of(program: Program, found: &Comparison) -> String {
+    let mut text = format!("{}, on 8 nodes\n", program.about());
     let correlation = found
         .spearman
         .map_or("-".to_owned(), |rho| format!("{rho:.3}"));
