@@ -15,9 +15,10 @@ pub mod watched;
 
 use crate::build::{linux, monitor};
 use crate::cli::{BenchArgs, Benchmark};
+use crate::run::magic;
 use crate::setup::toolchain::Toolchain;
 use crate::setup::{Installer, Need};
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use report::Report;
 use serde::Serialize;
 use serde_json::json;
@@ -84,6 +85,9 @@ pub fn run(args: &BenchArgs, installer: &Installer) -> Result<ExitCode> {
         needs.extend(Need::LINUX);
     }
     let toolchain = installer.provide(&needs)?;
+    if is_numa {
+        ensure!(magic::tells_cpus_apart(), magic::WRONG_CPUS);
+    }
     let json = args.json.as_deref();
     let met = match args.what {
         None if args.magic => modelled::run(json, &toolchain).map(|()| true),

@@ -1,7 +1,8 @@
 //! The exact model of the memory system beside a run: `--magic`. `docs/numa.md` has the rest.
 
-use super::qemu::option_path;
+use super::qemu::{option_path, PROGRAM};
 use crate::flash::Hardware;
+use crate::setup::version_of;
 use crate::{paths, process};
 use anyhow::{bail, Context, Result};
 use serde_json::Value;
@@ -140,7 +141,38 @@ pub fn local_percent(report: &Value, mode: &str) -> Option<f64> {
     Some(share * 100.0)
 }
 
+/// What is to be said if QEMU does not tell CPUs apart.
+pub const WRONG_CPUS: &str =
+    "this QEMU, 10 or later, tells plugins the CPU that translated a block of code instead of the one that executes it when \
+     it counts the instructions of several CPUs: the exact model's figures by CPU and node are wrong. Use one CPU, or leave \
+     out -icount, or use QEMU 7.2 to 9, such as Debian 12's";
+
+/// Whether QEMU tells plugins which CPU executes, when it counts the instructions of several: from version 10 on
+/// the number is a constant in code that all CPUs share, unless they run in parallel (its accel/tcg/plugin-gen.c).
+pub fn tells_cpus_apart() -> bool {
+    version_of(PROGRAM).is_none_or(|line| major(&line).is_none_or(|major| major < 10))
+}
+
+/// The major version in what `qemu-system-… --version` prints first.
+fn major(line: &str) -> Option<u32> {
+    let (_, version) = line.split_once("version ")?;
+    version.split('.').next()?.parse().ok()
+}
+
 fn with_colons(values: impl Iterator<Item = impl ToString>) -> String {
     let values: Vec<String> = values.map(|value| value.to_string()).collect();
     values.join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::major;
+
+    #[test]
+    fn versions_of_both_distributions_are_read() {
+        let of = |line| major(line);
+        let old = of("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)");
+        let new = of("QEMU emulator version 10.0.13 (Debian 1:10.0.13+ds-0+deb13u1)");
+        assert_eq!((old, new, of("something")), (Some(7), Some(10), None));
+    }
 }

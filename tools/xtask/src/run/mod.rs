@@ -116,6 +116,10 @@ pub fn run(flash: &Path, disk: Option<&DiskFile>, wishes: Wishes) -> Result<()> 
     board.forward(&wishes.forwards)?;
     if let Some(magic) = &wishes.magic {
         board.model(magic)?;
+        let counts = board.extra.iter().any(|argument| argument == "-icount");
+        if counts && board.hardware.cpus > 1 && !magic::tells_cpus_apart() {
+            eprintln!("xtask: {}", magic::WRONG_CPUS);
+        }
     }
     match disk {
         Some(disk) => board.disk = Some(Drive::File(disk.path().to_path_buf())),

@@ -5,7 +5,7 @@ mod need;
 pub mod source;
 pub mod toolchain;
 
-pub use need::{in_path, Need};
+pub use need::{in_path, version_of, Need};
 
 use crate::paths;
 use anyhow::{bail, Context, Result};

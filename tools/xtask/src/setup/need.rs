@@ -180,7 +180,7 @@ pub fn in_path(program: &str) -> Option<PathBuf> {
 }
 
 /// The first line of what `program --version` prints.
-fn version_of(program: &str) -> Option<String> {
+pub fn version_of(program: &str) -> Option<String> {
     let output = Command::new(in_path(program)?)
         .arg("--version")
         .output()
