@@ -146,6 +146,52 @@ pub unsafe fn zero(start: u64, len: u64) {
     };
 }
 
+/// Copies `from..from + len` to `to`, 64 bytes at a time.
+///
+/// # Safety
+/// Both ranges are mapped memory that nobody else writes to, they do not overlap, and all numbers are multiples of 64.
+pub unsafe fn copy(from: u64, to: u64, len: u64) {
+    // SAFETY: loads from and stores to the caller's ranges only; with empty ones, none.
+    unsafe {
+        asm!(
+            ".set push",
+            ".set noat",
+            ".set noreorder",
+            "beq {from}, {end}, 3f",
+            "nop",
+            "2: ld {a}, 0({from})",
+            "ld {b}, 8({from})",
+            "ld {c}, 16({from})",
+            "ld {d}, 24({from})",
+            "sd {a}, 0({to})",
+            "sd {b}, 8({to})",
+            "sd {c}, 16({to})",
+            "sd {d}, 24({to})",
+            "ld {a}, 32({from})",
+            "ld {b}, 40({from})",
+            "ld {c}, 48({from})",
+            "ld {d}, 56({from})",
+            "daddiu {from}, {from}, 64",
+            "daddiu {to}, {to}, 64",
+            "sd {a}, -32({to})",
+            "sd {b}, -24({to})",
+            "sd {c}, -16({to})",
+            "bne {from}, {end}, 2b",
+            "sd {d}, -8({to})",
+            "3:",
+            ".set pop",
+            from = inout(reg) from => _,
+            to = inout(reg) to => _,
+            end = in(reg) from + len,
+            a = out(reg) _,
+            b = out(reg) _,
+            c = out(reg) _,
+            d = out(reg) _,
+            options(nostack)
+        )
+    };
+}
+
 /// Makes instructions that were stored to `start..start + len` visible to instruction fetch on
 /// every CPU.
 ///

@@ -40,6 +40,11 @@ impl GuestMemory<'_> {
         true
     }
 
+    /// The same if a virtual CPU has missed on one of them in a window.
+    pub fn gather_if_used(&mut self, guest: GuestPage) -> bool {
+        self.vm.pmap.has_window_misses(guest) && self.gather(guest)
+    }
+
     /// Puts `page` behind `at`, which moves, with a copy of what is there.
     pub(super) fn put(&mut self, at: GuestPage, page: DirtyPages) {
         let (machine, pmap) = (&self.monitor.machine, &self.vm.pmap);

@@ -1,70 +1,151 @@
 //! Pages that have become hot: what the policy wants of them, and how it went.
+//!
+//! Whoever finds a page hot leaves it with its virtual machine, in the list of the node that misses on it; a CPU
+//! of that node looks at a few of them when it has the virtual machine loaded, and moves those that are to be
+//! moved with one shootdown.
 
 use super::cpu::Cpu;
-use super::moves::Goal;
-use super::resident::Resident;
-use crate::address::GuestPage;
+use super::memory::GuestMemory;
+use super::moves::{Batch, Goal};
+use super::resident::{Resident, ResidentVm};
+use super::slot::VmSlot;
+use super::Monitor;
+use crate::address::{GuestPage, MachinePage};
+use crate::machine::{NodeId, Owner, VmId};
 use crate::numa::counters::add;
-use crate::numa::{decide, Action, Situation};
+use crate::numa::{decide, Action, Decision, Interval, NodeSet, Situation};
 use crate::vm::pmap::Backing;
 
-impl Cpu {
-    /// Looks at a page of the loaded virtual machine that has become hot, and does what the policy wants. Whether it was moved,
-    /// or lost its replicas.
-    pub(super) fn look_at_page(&mut self, resident: &mut Resident, page: GuestPage) -> bool {
-        let (monitor, vm) = (self.monitor, resident.vm);
-        if !monitor.numa.policy {
-            return false;
+/// Hot pages that are looked at in a row.
+const AT_ONCE: usize = 8;
+
+/// What is the same for all pages that are looked at in a row.
+struct Scene {
+    now: Interval,
+    room: NodeSet,
+    plenty: NodeSet,
+    budget: u32,
+}
+
+impl Monitor {
+    /// Leaves a hot page of virtual machine `vm` with it, for CPUs of one of `nodes`.
+    pub(super) fn leave_hot(&self, (vm, page): (VmId, GuestPage), nodes: [NodeId; 2]) {
+        if let Some(slot) = self.slots.get(usize::from(vm.0)) {
+            with_memory(slot, |vm| vm.add_hot(page, nodes));
         }
-        let thresholds = &monitor.numa.thresholds;
+    }
+
+    /// Leaves a hot machine page with whom it belongs to, or with all who share it.
+    pub(super) fn leave_hot_page(&self, page: MachinePage, nodes: [NodeId; 2]) {
+        match self.machine.owner(page) {
+            Some(Owner::Guest { vm, page } | Owner::Replica { vm, page }) => {
+                self.leave_hot((vm, page), nodes);
+            }
+            Some(Owner::Shared) => {
+                for slot in self.slots {
+                    let shares = |backing| backing == Backing::Shared(page);
+                    with_memory(slot, |vm| {
+                        let found = vm.pmap.iter().find(|(_, backing)| shares(*backing));
+                        if let Some((guest, _)) = found {
+                            vm.add_hot(guest, nodes);
+                        }
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What `look` finds in a virtual machine that runs; nothing while it starts or ends.
+pub(super) fn with_memory<T>(slot: &VmSlot, look: impl FnOnce(&ResidentVm) -> T) -> Option<T> {
+    let _state = slot.state.try_lock()?;
+    // SAFETY: null, or under `state` it stays where it is.
+    unsafe { slot.resident().as_ref() }.map(look)
+}
+
+impl Cpu {
+    /// Looks at pages of the loaded virtual machine that are hot here, and does what the policy wants: how many
+    /// were looked at, and of how many something was done. If another CPU moves pages of it they stay in their
+    /// list: to wait for that takes longer than going on.
+    pub(super) fn look_at_hot(&mut self, resident: &mut Resident) -> (usize, usize) {
+        let (monitor, vm) = (self.monitor, resident.vm);
+        let Some(list) = vm.hot_for(self.shared.node) else {
+            return (0, 0);
+        };
+        if list.lock().is_empty() {
+            return (0, 0);
+        }
         let begin = self.now();
-        let now = monitor.numa.interval(begin);
+        let Some(mut memory) = self.try_guest_memory(resident) else {
+            return (0, 0);
+        };
+        let mut scene = monitor.scene(vm, begin);
+        let mut batch = Batch::new();
+        let mut begun: [Option<(GuestPage, Action)>; AT_ONCE] = [None; AT_ONCE];
+        let (mut looked, mut moved) = (0, 0);
+        for place in &mut begun {
+            if !batch.has_room() {
+                break;
+            }
+            let page = list.lock().take();
+            let Some(page) = page else {
+                break;
+            };
+            looked += 1;
+            let Some(decision) = self.decide_on(vm, page, &scene) else {
+                continue;
+            };
+            let Some(goal) = goal_of(&decision) else {
+                continue;
+            };
+            if memory
+                .begin(&mut batch, (page, goal), &mut |_, _| ())
+                .is_err()
+            {
+                add(&self.shared.numa.failed, 1);
+                continue;
+            }
+            scene.budget = scene.budget.saturating_sub(moves_of(&decision));
+            *place = Some((page, decision.action));
+            moved += 1;
+        }
+        memory.finish(&mut batch, &mut |_, _| ());
+        gather(&mut memory, &begun);
+        drop(memory);
+        if moved != 0 {
+            let spent = self.now().saturating_sub(begin) / moved as u64;
+            for (page, action) in begun.into_iter().flatten() {
+                self.note_move(resident, page, &action, spent);
+            }
+        }
+        (looked, moved)
+    }
+
+    /// What the policy wants of a page.
+    fn decide_on(&self, vm: &ResidentVm, page: GuestPage, scene: &Scene) -> Option<Decision> {
+        let machine = &self.monitor.machine;
         let backing = vm.pmap.backing(page);
-        let machine = &monitor.machine;
-        let Some((at, home)) = backing
-            .page()
-            .and_then(|at| Some((at, machine.node_of(at)?)))
-        else {
-            return false;
-        };
-        let Some(record) = home.directory().record(at) else {
-            return false;
-        };
+        let at = backing.page()?;
+        let home = machine.node_of(at)?;
+        let record = home.directory().record(at)?;
         let situation = Situation {
             home: home.id(),
             replicas: vm.pmap.replicas(page),
             shared: matches!(backing, Backing::Shared(_)),
-            room: machine.room(),
-            plenty: machine.plenty(),
-            budget: vm.budget.lock().left(now),
+            room: scene.room,
+            plenty: scene.plenty,
+            budget: scene.budget,
         };
-        let counts = record.counts(now);
+        let counts = record.counts(scene.now);
+        let thresholds = &self.monitor.numa.thresholds;
         let decision = decide(&counts, &situation, machine.distances(), thresholds);
         record.note(&decision);
         self.shared.numa.looked_at(&decision);
-        let goal = match decision.action {
-            Action::Leave => return false,
-            Action::Migrate(node) => Goal::Node(node),
-            Action::Replicate(nodes) => Goal::Replicas(nodes),
-            Action::Collapse => Goal::Alone,
-        };
-        if vm.backing.is_locked() {
-            // Another CPU moves pages of this virtual machine. Waiting for it takes longer than going on until this
-            // one is hot again.
-            return false;
+        if goal_of(&decision).is_some() {
+            vm.budget.lock().spend(moves_of(&decision));
         }
-        let mut memory = self.guest_memory(resident);
-        let moved = memory.relocate(page, goal);
-        // With its last page, a large page of the windows has moved.
-        let _ = matches!(goal, Goal::Node(_)) && memory.gather(page);
-        drop(memory);
-        if moved.is_err() {
-            add(&self.shared.numa.failed, 1);
-            return false;
-        }
-        vm.budget.lock().spend(decision.targets().len().max(1));
-        self.note_move(resident, page, &decision.action, begin);
-        true
+        Some(decision)
     }
 
     /// Copy on write, and the end of replicas: the loaded virtual CPU stores to a page that it may not store to as it
@@ -74,15 +155,15 @@ impl Cpu {
         let begin = if had_replicas { self.now() } else { 0 };
         let _ = self.guest_memory(resident).own(page);
         if had_replicas {
-            self.note_move(resident, page, &Action::Collapse, begin);
+            let spent = self.now().saturating_sub(begin);
+            self.note_move(resident, page, &Action::Collapse, spent);
         }
     }
 
-    /// A page of the loaded virtual machine was moved, from tick `begin` up to now.
+    /// A page of the loaded virtual machine was moved, which took so many ticks.
     #[inline(never)]
-    fn note_move(&mut self, resident: &Resident, page: GuestPage, action: &Action, begin: u64) {
+    fn note_move(&mut self, resident: &Resident, page: GuestPage, action: &Action, spent: u64) {
         let (machine, settings) = (&self.monitor.machine, &self.monitor.numa);
-        let end = self.now();
         // After a migration the page has another record, and another home.
         let Some(at) = resident.pmap.machine_page(page) else {
             return;
@@ -92,15 +173,48 @@ impl Cpu {
         };
         if let Some(record) = home.directory().record(at) {
             let is_collapse = *action == Action::Collapse;
-            let now = settings.interval(end);
+            let now = settings.interval(self.now());
             record.moved(now, &settings.thresholds, is_collapse);
             if is_collapse {
                 // For a write that no sample may have seen.
                 record.written(now, self.shared.node, settings.weight());
             }
         }
-        self.shared
-            .numa
-            .moved(action, home.id(), end.saturating_sub(begin));
+        self.shared.numa.moved(action, home.id(), spent);
     }
+}
+
+impl Monitor {
+    fn scene(&self, vm: &ResidentVm, now: u64) -> Scene {
+        let now = self.numa.interval(now);
+        Scene {
+            now,
+            room: self.machine.room(),
+            plenty: self.machine.plenty(),
+            budget: vm.budget.lock().left(now),
+        }
+    }
+}
+
+/// With its last page, a large page of the windows may have moved.
+fn gather(memory: &mut GuestMemory<'_>, begun: &[Option<(GuestPage, Action)>]) {
+    for (page, action) in begun.iter().flatten() {
+        if matches!(action, Action::Migrate(_)) {
+            memory.gather_if_used(*page);
+        }
+    }
+}
+
+const fn goal_of(decision: &Decision) -> Option<Goal> {
+    match decision.action {
+        Action::Leave => None,
+        Action::Migrate(node) => Some(Goal::Node(node)),
+        Action::Replicate(nodes) => Some(Goal::Replicas(nodes)),
+        Action::Collapse => Some(Goal::Alone),
+    }
+}
+
+/// What a decision takes of the budget.
+fn moves_of(decision: &Decision) -> u32 {
+    decision.targets().len().max(1)
 }

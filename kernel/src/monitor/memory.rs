@@ -110,6 +110,23 @@ impl Cpu {
         GuestMemory::hold(self, resident.vm, Some(held_for))
     }
 
+    /// The same, unless another CPU holds it.
+    pub(super) fn try_guest_memory<'a>(
+        &self,
+        resident: &'a mut Resident,
+    ) -> Option<GuestMemory<'a>> {
+        let backing = resident.vm.backing.try_lock()?;
+        let held_for = HeldFor {
+            vcpu: &mut resident.vcpu,
+            wants: &mut resident.wants,
+        };
+        Some(GuestMemory::of(
+            self,
+            resident.vm,
+            (backing, Some(held_for)),
+        ))
+    }
+
     /// The memory of a virtual machine whose slot's state is held, on behalf of none of its virtual CPUs.
     pub(super) fn memory_of(&self, vm: &'static ResidentVm) -> GuestMemory<'static> {
         GuestMemory::hold(self, vm, None)
@@ -133,12 +150,20 @@ impl Monitor {
 
 impl<'a> GuestMemory<'a> {
     fn hold(cpu: &Cpu, vm: &'static ResidentVm, held_for: Option<HeldFor<'a>>) -> Self {
+        Self::of(cpu, vm, (vm.backing.lock(), held_for))
+    }
+
+    fn of(
+        cpu: &Cpu,
+        vm: &'static ResidentVm,
+        (backing, held_for): (MutexGuard<'static, ()>, Option<HeldFor<'a>>),
+    ) -> Self {
         Self {
             monitor: cpu.monitor,
             node: cpu.shared.node,
             vm,
             held_for,
-            _backing: vm.backing.lock(),
+            _backing: backing,
             changed: PageSet::EMPTY,
             users: 0,
             known: true,

@@ -90,6 +90,11 @@ impl Batch {
         }
     }
 
+    /// Whether it takes a further copy.
+    pub const fn has_room(&self) -> bool {
+        self.count < BATCH
+    }
+
     fn add(&mut self, copy: Copy) {
         if let Some(place) = self.copies.get_mut(self.count) {
             *place = Some(copy);

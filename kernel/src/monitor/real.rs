@@ -198,12 +198,10 @@ impl MachineMemory for RealMemory {
     }
 
     fn copy(&self, from: PageRange, to: MachinePage) {
-        let source = (XKPHYS_CACHED | from.first.address().0) as *const u8;
-        let target = (XKPHYS_CACHED | to.address().0) as *mut u8;
+        let source = XKPHYS_CACHED | from.first.address().0;
+        let target = XKPHYS_CACHED | to.address().0;
         // SAFETY: the caller owns both, and they do not overlap.
-        unsafe {
-            core::ptr::copy_nonoverlapping(source, target, (from.count * PAGE_SIZE) as usize)
-        };
+        unsafe { cpu::copy(source, target, from.count * PAGE_SIZE) };
     }
 }
 

@@ -1,16 +1,15 @@
 //! A virtual machine in memory: its virtual CPUs and its tables, built and torn down.
 
 use super::fetch::FileError;
-use super::magic::HotPages;
 use super::real::RealMemory;
 use super::shortage::Want;
 use super::slot::VmSlot;
 use super::Monitor;
 use crate::address::{GuestPage, MachinePage};
 use crate::machine::shared::PageRef;
-use crate::machine::{NoMemory, NodeId, PageRange, RunSize, VmId};
+use crate::machine::{NoMemory, NodeId, PageRange, RunSize, VmId, NODES_MAX};
 use crate::numa::latency::Debt;
-use crate::numa::{Interval, MoveBudget, Residence};
+use crate::numa::{HotPages, Interval, MoveBudget, Residence};
 use crate::schedule::VcpuId;
 use crate::vm::hardware::FpuRegisters;
 use crate::vm::loader::LoadError;
@@ -41,8 +40,8 @@ pub struct ResidentVm {
     pub backing: Mutex<()>,
     /// Moves of its pages that the policy may make. Innermost.
     pub budget: Mutex<MoveBudget>,
-    /// Pages that the exact model found hot. Innermost.
-    pub hot: Mutex<HotPages>,
+    /// Pages that each node has found hot. Innermost.
+    hot: [Mutex<HotPages>; NODES_MAX],
     /// Pages that it was promised and has not of its own at present.
     pub promised: AtomicU64,
     /// A bit for each virtual CPU that is paused for want of memory.
@@ -229,7 +228,7 @@ impl Monitor {
                 pmap,
                 backing: Mutex::new(()),
                 budget: Mutex::new(self.new_budget(slot)),
-                hot: Mutex::new(HotPages::new()),
+                hot: [const { Mutex::new(HotPages::new()) }; NODES_MAX],
                 promised: AtomicU64::new(0),
                 paused: AtomicU64::new(0),
                 vcpus: [const { AtomicPtr::new(ptr::null_mut()) }; VCPUS_PER_VM],
@@ -403,6 +402,18 @@ impl ResidentVm {
     pub fn vcpu(&self, number: u16) -> Option<*mut Resident> {
         let vcpu = self.vcpus.get(usize::from(number))?.load(Ordering::Relaxed);
         (!vcpu.is_null()).then_some(vcpu)
+    }
+
+    /// Pages that `node` has found hot.
+    pub fn hot_for(&self, node: NodeId) -> Option<&Mutex<HotPages>> {
+        self.hot.get(usize::from(node.0))
+    }
+
+    /// One of `nodes` looks at `page`, which is hot: the first whose list has room.
+    pub fn add_hot(&self, page: GuestPage, nodes: [NodeId; 2]) {
+        let mut lists = nodes.into_iter().filter_map(|node| self.hot_for(node));
+        // If none has, it is told again when it has been missed on as often again.
+        let _ = lists.any(|list| list.lock().add(page));
     }
 
     /// What siblings write for virtual CPU `number`.

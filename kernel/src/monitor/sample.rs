@@ -11,7 +11,7 @@ use crate::address::GuestPage;
 use crate::machine::NodeId;
 use crate::numa::counters::add;
 use crate::numa::source::{add_up, Samples};
-use crate::numa::{Counters, Sample, Settings, Since, Source};
+use crate::numa::{Counters, PageRecord, Sample, Settings, Since, Source};
 use crate::schedule::VcpuId;
 use crate::vm::exception::code;
 use crate::vm::hardware::Hardware;
@@ -19,22 +19,25 @@ use crate::vm::sample::Hidden;
 use crate::vm::trap::Trap;
 use disco_arch::trap::{Entry, GuestContext};
 
-/// Refills between two samples, as far as the limits of time let it come to so many: while pages are moved for
-/// samples, and while those that are hot stay where they are.
-const REFILLS_LEAST: u64 = 32;
+/// Refills between two samples, as far as the limits of time let it come to so many: while much is far away that can be
+/// moved, and while all is near or what is hot stays where it is.
+const REFILLS_LEAST: u64 = 8;
 /// See [`REFILLS_LEAST`].
-const REFILLS_MOST: u64 = 512;
+const REFILLS_MOST: u64 = 2048;
+/// The same without the policy.
+const REFILLS_UNUSED: u64 = 32;
 /// With fewer than one in so many of that the guest uses what is in the TLB: that is emptied for the next sample.
 const FEW: u64 = 8;
 /// Of so many samples with an empty TLB one is of the next instruction's page.
 const FETCHES: u32 = 4;
 /// A sample is tried so often before it is given up for this time: traps come first.
 const TRIES: u32 = 4;
-/// Parts of a second between samples: at least, and at most.
-const LEAST_HZ: u64 = 1000;
+/// Samples in a second: at most, and at least.
 const MOST_HZ: u64 = 8000;
-/// Hot pages that are looked at for one sample.
-const HOT: usize = 4;
+/// See [`MOST_HZ`].
+const LEAST_HZ: u64 = 1000;
+/// The same for each refill that is aimed at between two, for a guest with few refills.
+const LEAST_HZ_REFILLS: u64 = 64_000;
 
 /// A page that is mapped read-only until it is written to or the next sample is due.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +55,8 @@ pub(super) struct Sampler {
     refills: u64,
     /// From one to the next, in ticks.
     period: u64,
-    /// The shortest and the longest.
-    periods: (u64, u64),
+    /// Ticks in a second.
+    hz: u64,
     /// What the vectors do not know at present.
     hidden: Option<Hidden>,
     watched: Option<Watched>,
@@ -68,15 +71,18 @@ pub(super) struct Sampler {
 
 impl Sampler {
     pub(super) fn new(settings: &Settings, hz: u64) -> Self {
-        let (shortest, longest) = (hz / MOST_HZ, hz / LEAST_HZ);
         Self {
             due: match settings.counters {
                 Counters::Sampled | Counters::Magic => 0,
                 Counters::Off => u64::MAX,
             },
-            refills: REFILLS_LEAST,
-            period: longest,
-            periods: (shortest, longest),
+            refills: if settings.policy {
+                REFILLS_LEAST
+            } else {
+                REFILLS_UNUSED
+            },
+            period: hz / MOST_HZ,
+            hz,
             hidden: None,
             watched: None,
             counted: None,
@@ -100,7 +106,9 @@ impl Sampler {
     /// The sample at tick `now` is taken: when the next one is due, given how many refills `vcpu` has had so far.
     /// Whether it has had few.
     fn go_on(&mut self, now: u64, vcpu: VcpuId, refills: u64) -> bool {
-        let (shortest, longest) = self.periods;
+        let shortest = self.hz / MOST_HZ;
+        let longest = self.hz * self.refills / LEAST_HZ_REFILLS;
+        let longest = longest.clamp(shortest, self.hz / LEAST_HZ);
         let before = self.counted.replace((vcpu, refills));
         let had = match before {
             Some((before, counted)) if before == vcpu => refills.saturating_sub(counted),
@@ -109,20 +117,33 @@ impl Sampler {
         if had > 2 * self.refills {
             self.period = (self.period / 2).max(shortest);
         } else if had < self.refills / 2 {
-            self.period = (self.period * 2).min(longest);
+            self.period *= 2;
         }
+        self.period = self.period.min(longest);
         self.due = now.saturating_add(self.period);
         self.tries = 0;
         had < self.refills / FEW
     }
 
-    /// A page that samples made hot was moved or not: samples are taken where they are of use.
-    fn learn(&mut self, was_moved: bool) {
-        self.refills = if was_moved {
-            (self.refills / 2).max(REFILLS_LEAST)
+    /// A sample was taken, of a page that is far and may be moved (`is_useful`) or of another one: samples are taken where they
+    /// are of use.
+    fn learn(&mut self, is_useful: bool) {
+        let refills = if is_useful {
+            self.refills / 4 * 3
         } else {
-            (self.refills * 2).min(REFILLS_MOST)
+            self.refills + (self.refills / 32).max(1)
         };
+        self.refills = refills.clamp(REFILLS_LEAST, REFILLS_MOST);
+    }
+
+    /// Of pages that samples made hot, some were moved or none.
+    fn learn_of_moves(&mut self, looked: usize, moved: usize) {
+        let refills = match (looked, moved) {
+            (0, _) => return,
+            (_, 0) => self.refills * 8,
+            _ => self.refills / 2,
+        };
+        self.refills = refills.clamp(REFILLS_LEAST, REFILLS_MOST);
     }
 }
 
@@ -257,6 +278,11 @@ impl Cpu {
         };
         let place = self.place_of(resident, page);
         self.shared.numa.sampled(place == Some(node));
+        if self.monitor.numa.policy {
+            let record = self.monitor.machine.record(machine);
+            let stays = record.is_none_or(PageRecord::stays);
+            self.sampler.learn(place != Some(node) && !stays);
+        }
         if let Some(place) = place {
             let distances = self.monitor.machine.distances();
             resident.debt.sample(distances.extra_ns(node, place));
@@ -287,34 +313,40 @@ impl Cpu {
         Some(self.monitor.machine.node_of(seen)?.id())
     }
 
-    /// Adds samples to the directory, and looks at pages of the loaded virtual machine that are hot.
+    /// Adds samples to the directory, leaves pages that are hot with their virtual machines, and looks at those of the loaded
+    /// one.
     fn look_at_samples(&mut self, resident: &mut Resident) {
-        let settings = &self.monitor.numa;
+        let monitor = self.monitor;
+        let settings = &monitor.numa;
         let now = settings.interval(self.now());
-        let (machine, vm) = (&self.monitor.machine, resident.vm.slot.id);
-        let mut hot: [Option<GuestPage>; HOT] = [None; HOT];
-        let mut places = hot.iter_mut();
+        let vm = resident.vm;
+        let may_move = |sample: &Sample| {
+            let home = monitor.machine.node_of(sample.page);
+            let is_far = home.is_some_and(|home| home.id() != sample.node);
+            let record = monitor.machine.record(sample.page);
+            is_far && !record.is_none_or(PageRecord::stays)
+        };
         add_up(
             &mut self.sampler.samples,
             usize::MAX,
             (now, settings.thresholds.trigger),
-            |page| machine.record(page),
-            |sample| match sample.user {
-                // Another virtual machine's is told again when it has been missed on as often again.
-                Some((of, page)) if of == vm => {
-                    if let Some(place) = places.next() {
-                        *place = Some(page);
+            |page| monitor.machine.record(page),
+            |sample| match sample.user.filter(|_| settings.policy && may_move(sample)) {
+                Some((of, page)) if of == vm.slot.id => {
+                    if !vm.pmap.replicas(page).contains(sample.node) {
+                        vm.add_hot(page, [sample.node; 2]);
                     }
                 }
-                _ => {}
+                Some(user) => monitor.leave_hot(user, [sample.node; 2]),
+                None => {}
             },
         );
         let lost = self.sampler.samples.lost();
         add(&self.shared.numa.lost, lost - self.sampler.lost);
         self.sampler.lost = lost;
-        for page in hot.into_iter().flatten() {
-            let was_moved = self.look_at_page(resident, page);
-            self.sampler.learn(was_moved);
+        if settings.policy {
+            let (looked, moved) = self.look_at_hot(resident);
+            self.sampler.learn_of_moves(looked, moved);
         }
     }
 }

@@ -29,6 +29,12 @@ impl Interval {
     }
 }
 
+/// Intervals for which a page that is to stay where it is, is not looked at again.
+const STAY: u16 = 2;
+/// How often the count of writes is halved at the end of an interval: a page that was filled once and is read from then on is no
+/// written one for long.
+const WRITE_HALVES: u32 = 1;
+
 /// What is known of a machine page. All zeros is a page that nobody has used. The page's home is
 /// the node whose directory has the record.
 #[repr(C)]
@@ -36,7 +42,7 @@ impl Interval {
 pub struct PageRecord {
     /// Misses of each node, halved at the end of each interval.
     misses: [AtomicU16; NODES_MAX],
-    /// How many of all of them were writes, halved likewise.
+    /// How many of all of them were writes; halved [`WRITE_HALVES`] times.
     writes: AtomicU16,
     /// Nodes that have read since the interval began.
     readers: AtomicU16,
@@ -123,13 +129,16 @@ impl PageRecord {
             return false;
         };
         self.age(now);
+        if sample.since == Since::Interval {
+            let counts = self.misses.iter().chain([&self.writes]);
+            counts.for_each(|word| word.store(0, Relaxed));
+        }
         let before = place.load(Relaxed);
-        let (more, writes) = sample.more_than(before);
-        let after = before.saturating_add(more);
+        let after = before.saturating_add(sample.all());
         place.store(after, Relaxed);
-        let all_writes = self.writes.load(Relaxed);
+        let writes = self.writes.load(Relaxed);
         self.writes
-            .store(all_writes.saturating_add(writes), Relaxed);
+            .store(writes.saturating_add(sample.writes), Relaxed);
         let user = NodeSet::of(sample.node).bits();
         if sample.reads > 0 {
             self.readers
@@ -140,26 +149,28 @@ impl PageRecord {
                 .store(self.writers.load(Relaxed) | user, Relaxed);
         }
         let trigger = trigger.max(1);
-        match sample.since {
-            Since::Last => before / trigger != after / trigger,
-            // The source tells only what has just reached it, whatever is left of earlier intervals.
-            Since::Interval => sample.all() >= trigger,
-        }
+        before / trigger != after / trigger
     }
 
-    /// Halves the counts once for each interval since they were last touched.
+    /// Halves the counts for each interval since they were last touched.
     fn age(&self, now: Interval) {
         let passed = now.since(Interval(self.interval.load(Relaxed)));
         if passed == 0 {
             return;
         }
+        let before = self.interval.load(Relaxed);
+        if before / STAY != now.0 / STAY {
+            self.decision.fetch_or(Decision::OLD, Relaxed);
+        }
         self.interval.store(now.0, Relaxed);
-        let halved = |word: &AtomicU16| {
-            let halves = u32::from(passed);
-            word.store(word.load(Relaxed).checked_shr(halves).unwrap_or(0), Relaxed);
+        let shifted = |word: &AtomicU16, by: u32| {
+            word.store(word.load(Relaxed).checked_shr(by).unwrap_or(0), Relaxed);
         };
-        self.misses.iter().for_each(halved);
-        halved(&self.writes);
+        let halves = u32::from(passed);
+        self.misses
+            .iter()
+            .for_each(|misses| shifted(misses, halves));
+        shifted(&self.writes, halves * WRITE_HALVES);
         self.readers.store(0, Relaxed);
         self.writers.store(0, Relaxed);
         let unrest = self.unrest.load(Relaxed);
@@ -204,7 +215,7 @@ impl PageRecord {
         let writes = self.writes.load(Relaxed);
         Counts {
             misses: self.misses_at(now),
-            writes: writes.checked_shr(halves).unwrap_or(0),
+            writes: writes.checked_shr(halves * WRITE_HALVES).unwrap_or(0),
             moves: self.moves.load(Relaxed),
             ..Counts::NONE
         }
@@ -255,6 +266,11 @@ impl PageRecord {
     pub fn decided(&self) -> Option<Decision> {
         let targets = NodeSet::from_bits(self.targets.load(Relaxed));
         Decision::from_number(self.decision.load(Relaxed), targets)
+    }
+
+    /// Whether it was decided last that the page stays where it is though it is used from afar.
+    pub fn stays(&self) -> bool {
+        Decision::is_to_stay(self.decision.load(Relaxed))
     }
 
     fn words(&self) -> impl Iterator<Item = &AtomicU16> {

@@ -53,32 +53,24 @@ impl Thresholds {
         moves: 4,
         // A page that is bounced on purpose costs 0.1 ms in 2 s.
         forgive: 20,
-        // 4 MiB for each virtual CPU: what was put on a wrong node goes to the right one at once.
-        burst: 256,
+        // 8 MiB for each virtual CPU: what was put on a wrong node goes to the right one at once.
+        burst: 512,
         // 320 a second of 0.1 ms each are 3 % of the CPU's time.
         rate: 32,
     };
 
     /// The same for counts from samples. They take longer until they are more than chance, so an interval has
     /// ten times the length; what goes by intervals goes by as much time as before.
-    pub const SAMPLED: Self = Self {
+    pub const SAMPLED: Self = Self { ..Self::SLOW };
+
+    /// What a description has that says nothing, with the exact model's counts: in `cargo xtask bench numa` a node's
+    /// share of a page that all read is some 100 misses a second, which none of FLASH's intervals would make hot.
+    pub const EXACT: Self = Self::SLOW;
+
+    const SLOW: Self = Self {
         interval_ms: 10 * Self::DEFAULT.interval_ms,
-        // Where eight samples of a node make a page hot, one of another node shares it. By chance a page of three nodes
-        // seems to be of one once in 2,000 times.
-        sharing: 125,
         forgive: Self::DEFAULT.forgive / 10,
         rate: 10 * Self::DEFAULT.rate,
-        ..Self::DEFAULT
-    };
-
-    /// What a description has that says nothing, with the exact model's counts. Copying a page misses on each of its 128
-    /// lines, which alone must not make the copy hot for who made it: with a trigger of 128 it did, and `jobs` of `cargo
-    /// xtask bench numa` made 7,000 moves for 2,700 pages.
-    pub const EXACT: Self = Self {
-        interval_ms: 4 * Self::DEFAULT.interval_ms,
-        trigger: 5 * Self::DEFAULT.trigger,
-        forgive: Self::DEFAULT.forgive / 4,
-        rate: 4 * Self::DEFAULT.rate,
         ..Self::DEFAULT
     };
 
@@ -233,7 +225,7 @@ impl Decision {
 
     /// The decision of that number with these targets.
     pub(super) fn from_number(number: u16, targets: NodeSet) -> Option<Self> {
-        let action = match number >> 8 {
+        let action = match (number & !Self::OLD) >> 8 {
             0 => Action::Leave,
             1 => Action::Migrate(targets.iter().next()?),
             2 => Action::Replicate(targets),
@@ -242,6 +234,15 @@ impl Decision {
         };
         let why = Why::from_number(number & 0xff)?;
         Some(Self { action, why })
+    }
+
+    /// Set in a decision's number: it was some time ago, and may be another one now.
+    pub(super) const OLD: u16 = 1 << 15;
+
+    /// Whether a decision of this number, not an old one, is to leave a page that is far from who uses it.
+    pub(super) const fn is_to_stay(number: u16) -> bool {
+        let why = number & 0xff;
+        number >> 8 == 0 && why > Why::Local as u16
     }
 
     /// The nodes that get the page.

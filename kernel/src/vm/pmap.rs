@@ -33,7 +33,7 @@ pub struct PmapEntry {
     /// moves. [`REPLICAS`] and [`OWN`], which no TLB sees, are 0 but for pages with replicas, or that move.
     pub(super) lo: AtomicU32,
     /// A bit for each virtual CPU that may have mapped it since its EntryLo changed, but for large pages of the
-    /// windows; and [`MANY`].
+    /// windows; and [`MANY`] and [`WINDOW`].
     mapped: AtomicU32,
     /// Second-level tag, with the granule's size and [`MARK`], of each virtual mapping, whichever
     /// virtual CPU's; 0 where unused.
@@ -128,6 +128,10 @@ pub(super) const REPLICAS: u32 = 1;
 const OWN: u32 = 1 << 6;
 /// In [`PmapEntry::mapped`]: it was mapped in more places than are recorded.
 const MANY: u32 = 1 << 31;
+/// The same: it was mapped as a small page of a linear window. It stays when the page moves.
+const WINDOW: u32 = 1 << 30;
+/// The same: virtual CPUs.
+const USERS: u32 = 0xffff;
 
 /// Tags of the page at address 0 with ASID 0 are 0 themselves: bit 12 is never set in a tag.
 const MARK: u64 = 1 << 12;
@@ -176,7 +180,7 @@ impl<'a> Pmap<'a> {
             entries,
             views,
             here,
-            looks: !MANY,
+            looks: USERS,
         }
     }
 
@@ -187,7 +191,7 @@ impl<'a> Pmap<'a> {
             entries,
             views,
             here,
-            looks: !MANY,
+            looks: USERS,
         }
     }
 
@@ -310,9 +314,9 @@ impl<'a> Pmap<'a> {
     /// asked to forget it. `was_large`: [`Pmap::is_large`] before the change.
     pub fn take_users(&self, guest: GuestPage, was_large: bool) -> u16 {
         fence(Ordering::SeqCst);
-        let users = self
-            .entry(guest)
-            .map_or(0, |entry| entry.mapped.fetch_and(MANY, Ordering::SeqCst));
+        let users = self.entry(guest).map_or(0, |entry| {
+            entry.mapped.fetch_and(!USERS, Ordering::SeqCst) & USERS
+        });
         if was_large {
             u16::MAX
         } else {
@@ -323,7 +327,16 @@ impl<'a> Pmap<'a> {
     /// Whether a virtual CPU has mapped `guest` since its EntryLo changed, but for large pages of the windows.
     pub fn is_used(&self, guest: GuestPage) -> bool {
         self.entry(guest)
-            .is_some_and(|entry| entry.mapped.load(Ordering::Relaxed) & !MANY != 0)
+            .is_some_and(|entry| entry.mapped.load(Ordering::Relaxed) & USERS != 0)
+    }
+
+    /// Whether a page of the large page of the windows around `guest` was mapped as a small one there.
+    pub fn has_window_misses(&self, guest: GuestPage) -> bool {
+        let first = guest.0 & !(LINEAR_PAGES - 1);
+        let pages = (first..first + LINEAR_PAGES).map(GuestPage);
+        pages
+            .filter_map(|page| self.entry(page))
+            .any(|entry| entry.mapped.load(Ordering::Relaxed) & WINDOW != 0)
     }
 
     /// Whether a large page of the windows covers `guest`, for any node: who maps that is not recorded.
@@ -338,7 +351,7 @@ impl<'a> Pmap<'a> {
     /// Like [`Pmap::entry_lo`], for a small page of a linear window that is about to be mapped.
     pub fn map_window(&self, guest: GuestPage) -> Option<u32> {
         let entry = self.entry(guest)?;
-        entry.note(self.looks);
+        entry.note(self.looks | WINDOW);
         fence(Ordering::SeqCst);
         self.seen(guest, entry.lo.load(Ordering::Acquire))
     }

@@ -14,8 +14,10 @@ use disco_abi::{CSSEG_WINDOW, CSSEG_WINDOW_SIZE, XSSEG_UNCACHED_WINDOW, XSSEG_WI
 /// Runs that are kept apart; with more, a bitmap of page numbers modulo its bits is.
 const RUNS: usize = 8;
 const WORDS: usize = 8;
-/// Pages that are looked up one by one.
+/// Pages that are looked up one by one in the real TLB.
 const FEW: u64 = 4;
+/// Pages that are looked up one by one in the second level.
+const SOME: u64 = 32;
 
 /// A set of guest pages. It may hold more than was added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -120,9 +122,10 @@ impl PageSet {
         runs.flat_map(|&(first, end)| (first..end).map(GuestPage))
     }
 
-    fn are_few(&self) -> bool {
+    /// Whether they are known one by one, and no more than `most`.
+    fn are_at_most(&self, most: u64) -> bool {
         let counts = self.kept().iter().map(|&(first, end)| end - first);
-        self.bitmap.is_none() && counts.fold(0, u64::saturating_add) <= FEW
+        self.bitmap.is_none() && counts.fold(0, u64::saturating_add) <= most
     }
 }
 
@@ -131,10 +134,15 @@ impl Vcpu<'_> {
     /// the pmap has been changed before.
     pub fn revoke(&mut self, pages: &PageSet, pmap: &Pmap, hardware: &mut impl Hardware) {
         let is_found = |page| pmap.mappings(page) != Mappings::Many;
-        if pages.are_few() && pages.known().all(is_found) {
+        if pages.are_at_most(FEW) && pages.known().all(is_found) {
             for page in pages.known() {
                 self.each_mapping(page, pmap, |tag| hardware.tlb_remove(tag));
             }
+        } else if pages.are_at_most(SOME) && pages.known().all(is_found) {
+            for page in pages.known() {
+                self.each_mapping(page, pmap, |_| ());
+            }
+            hardware.tlb_flush();
         } else if !pages.is_empty() {
             self.l2.remove_pages(|page| pages.contains(page));
             hardware.tlb_flush();
@@ -154,7 +162,7 @@ impl Vcpu<'_> {
 
     /// As [`Vcpu::revoke`], if [`Vcpu::revoke_soon`] has found all of `pages`.
     pub fn revoke_rest(&mut self, pages: &PageSet, pmap: &Pmap, hardware: &mut impl Hardware) {
-        if pages.are_few() {
+        if pages.are_at_most(FEW) {
             self.revoke(pages, pmap, hardware);
         } else {
             hardware.tlb_flush();

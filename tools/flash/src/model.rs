@@ -287,7 +287,9 @@ impl Model {
             own.tally.add(mode, Count::Upgrades, 1);
         }
         shared.pages.count(page, own.node, write);
-        if let Some(region) = &shared.region {
+        // What the monitor does to a page, and above all copying it, says nothing of who uses it.
+        let is_guests = matches!(mode, Mode::User | Mode::GuestKernel);
+        if let Some(region) = shared.region.as_ref().filter(|_| is_guests) {
             region.count(Miss {
                 page: region.geometry().first_page + page as u32,
                 node: own.node as u32,

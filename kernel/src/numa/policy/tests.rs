@@ -159,14 +159,14 @@ fn memory_that_is_equally_far_does_not_move() {
 #[test]
 fn a_budget_is_spent_and_earned_again() {
     let mut budget = MoveBudget::new(&T, 2, Interval(7));
-    assert_eq!(budget.left(Interval(7)), 512);
-    budget.spend(500);
+    assert_eq!(budget.left(Interval(7)), 1024);
+    budget.spend(1012);
     assert_eq!(budget.left(Interval(7)), 12);
     assert_eq!(budget.left(Interval(8)), 12 + 64);
     budget.spend(1000);
     assert_eq!(budget.left(Interval(8)), 0);
     assert_eq!(budget.left(Interval(9)), 64);
-    assert_eq!(budget.left(Interval(5000)), 512);
+    assert_eq!(budget.left(Interval(5000)), 1024);
 }
 
 fn any_counts() -> impl Strategy<Value = Counts> {

@@ -13,7 +13,7 @@
 //!        5  pages             model    once
 //!        6  ring's capacity   model    once; a power of two
 //!        7  epoch             monitor  to forget all counts: another number than before
-//!        8  threshold         monitor  misses of one node that make a page hot; 0: none is
+//!        8  threshold         monitor  misses of one node that make a page hot, and as many more again; 0: none is
 //!        9  ring's head       model    pages ever put in, modulo 2^32
 //!       10  ring's tail       monitor  pages ever taken out, modulo 2^32
 //!       11  lost              model    hot pages for which the ring had no room
@@ -262,7 +262,8 @@ impl<'a> Region<'a> {
         let count = self.load(place, Ordering::Relaxed).saturating_add(1);
         self.store(place, count);
         let both = count.saturating_add(self.load(other, Ordering::Relaxed));
-        if miss.remote && both == self.load(THRESHOLD, Ordering::Relaxed) {
+        let threshold = self.load(THRESHOLD, Ordering::Relaxed);
+        if miss.remote && both.is_multiple_of(threshold) {
             self.put_hot(miss.page);
         }
     }
