@@ -1,4 +1,4 @@
-//! Hands the linker script to the linker, for a virtual machine: a test guest runs nowhere else.
+//! Hands the linker script to the linker, for a virtual machine: these guests, those of `guests/numa` too, run nowhere else.
 
 fn main() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../bare/place.ld");
