@@ -73,8 +73,9 @@ impl Sampler {
     pub(super) fn new(settings: &Settings, hz: u64) -> Self {
         Self {
             due: match settings.counters {
-                Counters::Sampled | Counters::Magic => 0,
-                Counters::Off => u64::MAX,
+                Counters::Sampled => 0,
+                Counters::Magic if settings.policy => 0,
+                Counters::Magic | Counters::Off => u64::MAX,
             },
             refills: if settings.policy {
                 REFILLS_LEAST
@@ -159,7 +160,7 @@ impl Cpu {
         }
         if self.monitor.numa.counters == Counters::Magic {
             self.look_at_magic(resident);
-            self.sampler.due = self.now().saturating_add(self.sampler.period);
+            self.sampler.due = self.now() + self.sampler.hz / LEAST_HZ;
             self.update_due();
             return None;
         }

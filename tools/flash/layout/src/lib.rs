@@ -13,7 +13,7 @@
 //!        5  pages             model    once
 //!        6  ring's capacity   model    once; a power of two
 //!        7  epoch             monitor  to forget all counts: another number than before
-//!        8  threshold         monitor  misses of one node that make a page hot, and as many more again; 0: none is
+//!        8  threshold         monitor  misses of one node that make a page hot; again at 2, 4, 8 ... times as many; 0: none is
 //!        9  ring's head       model    pages ever put in, modulo 2^32
 //!       10  ring's tail       monitor  pages ever taken out, modulo 2^32
 //!       11  lost              model    hot pages for which the ring had no room
@@ -263,7 +263,9 @@ impl<'a> Region<'a> {
         self.store(place, count);
         let both = count.saturating_add(self.load(other, Ordering::Relaxed));
         let threshold = self.load(THRESHOLD, Ordering::Relaxed);
-        if miss.remote && both.is_multiple_of(threshold) {
+        let times = both.checked_div(threshold).unwrap_or_default();
+        let is_again = times.is_power_of_two() && both.is_multiple_of(threshold);
+        if miss.remote && is_again {
             self.put_hot(miss.page);
         }
     }

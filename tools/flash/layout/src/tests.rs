@@ -150,8 +150,8 @@ fn a_page_is_hot_when_a_remote_node_reaches_the_threshold() {
     }
     assert_eq!(region.take_hot(), Some(GEOMETRY.first_page + 2));
     assert_eq!(region.take_hot(), None);
-    // With the sixth, and the ninth.
-    for _ in 0..5 {
+    // With the sixth, and the twelfth.
+    for _ in 0..8 {
         region.count(miss(2, 1, true, true));
     }
     assert_eq!(region.take_hot(), Some(GEOMETRY.first_page + 2));

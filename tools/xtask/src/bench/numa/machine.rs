@@ -106,7 +106,7 @@ impl Run<'_> {
         let mut session =
             Session::start(&board.command(), &board.events, LIMIT, &folder.join(&name))?;
         let ended = run_to_end(&mut session);
-        let nodes = last_answer(&session.console());
+        let nodes = nodes_of(&session.console());
         drop(session);
         let _ = fs::remove_file(&flash);
         let _ = fs::remove_file(crate::flash::payload_path(&flash));
@@ -166,25 +166,26 @@ fn run_to_end(session: &mut Session) -> Result<()> {
     }
 }
 
-/// The last answer in JSON on a console; null if there is none.
-fn last_answer(console: &[u8]) -> Value {
+/// What the last `numa --json` on a console says of each node.
+fn nodes_of(console: &[u8]) -> Value {
     let text = String::from_utf8_lossy(console);
-    let answers = text.lines().filter(|line| line.starts_with(['[', '{']));
-    answers
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .next_back()
-        .unwrap_or_default()
+    let answer = text.rsplit("numa --json").next().unwrap_or_default();
+    let lines = answer.lines().filter(|line| line.starts_with('{'));
+    let objects = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    objects.filter(|line| line["node"].is_number()).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::last_answer;
+    use super::nodes_of;
 
     #[test]
-    fn answers_are_found_between_other_lines() {
-        let console =
-            b"disco> numa --json\n[{\"node\":0}]\n[job] hello\n[{\"node\":1}]\ndisco> poweroff\n";
-        assert_eq!(last_answer(console)[0]["node"], 1);
-        assert!(last_answer(b"[job] hello\n").is_null());
+    fn nodes_are_found_between_other_lines() {
+        let console = b"disco> numa --json\n{\"node\":7}\n[job] hello\ndisco> numa --json\n{\"node\":0}\n{\"node\":1}\n\
+            {\"reason\":\"cold\",\"times\":3}\ndisco> poweroff\n";
+        let nodes = nodes_of(console);
+        assert_eq!(nodes.as_array().map(Vec::len), Some(2));
+        assert_eq!(nodes[1]["node"], 1);
+        assert_eq!(nodes_of(b"[job] hello\n").as_array().map(Vec::len), Some(0));
     }
 }
