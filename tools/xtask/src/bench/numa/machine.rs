@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Seconds that a run may take.
-const LIMIT: u64 = 1200;
+const LIMIT: u64 = 2400;
 /// The virtual machine.
 const VM: &str = "job";
 

@@ -20,8 +20,8 @@ const CYCLES: u64 = 40;
 const BALLS: usize = 300;
 const SEED: u64 = 1;
 const SIZE: Size = Size {
-    across: 40,
-    down: 40,
+    across: 56,
+    down: 56,
 };
 /// Places of the table, of 16 bytes: 16 MiB.
 const PLACES: usize = 1 << 20;
