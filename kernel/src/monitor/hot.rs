@@ -24,7 +24,6 @@ struct Scene {
     now: Interval,
     room: NodeSet,
     plenty: NodeSet,
-    budget: u32,
 }
 
 impl Monitor {
@@ -80,7 +79,7 @@ impl Cpu {
         let Some(mut memory) = self.try_guest_memory(resident) else {
             return (0, 0);
         };
-        let mut scene = monitor.scene(vm, begin);
+        let scene = monitor.scene(begin);
         let mut batch = Batch::new();
         let mut begun: [Option<(GuestPage, Action)>; AT_ONCE] = [None; AT_ONCE];
         let (mut looked, mut moved) = (0, 0);
@@ -106,7 +105,7 @@ impl Cpu {
                 add(&self.shared.numa.failed, 1);
                 continue;
             }
-            scene.budget = scene.budget.saturating_sub(moves_of(&decision));
+            vm.budget.lock().spend(decision.targets().len().max(1));
             *place = Some((page, decision.action));
             moved += 1;
         }
@@ -135,16 +134,13 @@ impl Cpu {
             shared: matches!(backing, Backing::Shared(_)),
             room: scene.room,
             plenty: scene.plenty,
-            budget: scene.budget,
+            budget: vm.budget.lock().left(scene.now),
         };
         let counts = record.counts(scene.now);
         let thresholds = &self.monitor.numa.thresholds;
         let decision = decide(&counts, &situation, machine.distances(), thresholds);
         record.note(&decision);
         self.shared.numa.looked_at(&decision);
-        if goal_of(&decision).is_some() {
-            vm.budget.lock().spend(moves_of(&decision));
-        }
         Some(decision)
     }
 
@@ -185,13 +181,11 @@ impl Cpu {
 }
 
 impl Monitor {
-    fn scene(&self, vm: &ResidentVm, now: u64) -> Scene {
-        let now = self.numa.interval(now);
+    fn scene(&self, now: u64) -> Scene {
         Scene {
-            now,
+            now: self.numa.interval(now),
             room: self.machine.room(),
             plenty: self.machine.plenty(),
-            budget: vm.budget.lock().left(now),
         }
     }
 }
@@ -212,9 +206,4 @@ const fn goal_of(decision: &Decision) -> Option<Goal> {
         Action::Replicate(nodes) => Some(Goal::Replicas(nodes)),
         Action::Collapse => Some(Goal::Alone),
     }
-}
-
-/// What a decision takes of the budget.
-fn moves_of(decision: &Decision) -> u32 {
-    decision.targets().len().max(1)
 }

@@ -99,15 +99,21 @@ struct HeldFor<'a> {
     wants: &'a mut Option<Want>,
 }
 
+impl<'a> HeldFor<'a> {
+    fn of(resident: &'a mut Resident) -> Self {
+        Self {
+            vcpu: &mut resident.vcpu,
+            wants: &mut resident.wants,
+        }
+    }
+}
+
 impl Cpu {
     /// The memory of the virtual machine whose virtual CPU `resident` is loaded here. Nobody may hold
     /// it on this CPU already.
     pub(super) fn guest_memory<'a>(&self, resident: &'a mut Resident) -> GuestMemory<'a> {
-        let held_for = HeldFor {
-            vcpu: &mut resident.vcpu,
-            wants: &mut resident.wants,
-        };
-        GuestMemory::hold(self, resident.vm, Some(held_for))
+        let vm = resident.vm;
+        GuestMemory::hold(self, vm, Some(HeldFor::of(resident)))
     }
 
     /// The same, unless another CPU holds it.
@@ -115,16 +121,10 @@ impl Cpu {
         &self,
         resident: &'a mut Resident,
     ) -> Option<GuestMemory<'a>> {
-        let backing = resident.vm.backing.try_lock()?;
-        let held_for = HeldFor {
-            vcpu: &mut resident.vcpu,
-            wants: &mut resident.wants,
-        };
-        Some(GuestMemory::of(
-            self,
-            resident.vm,
-            (backing, Some(held_for)),
-        ))
+        let vm = resident.vm;
+        let backing = vm.backing.try_lock()?;
+        let held_for = Some(HeldFor::of(resident));
+        Some(GuestMemory::of(self, vm, (backing, held_for)))
     }
 
     /// The memory of a virtual machine whose slot's state is held, on behalf of none of its virtual CPUs.

@@ -31,9 +31,6 @@ impl Interval {
 
 /// Intervals for which a page that is to stay where it is, is not looked at again.
 const STAY: u16 = 2;
-/// How often the count of writes is halved at the end of an interval: a page that was filled once and is read from then on is no
-/// written one for long.
-const WRITE_HALVES: u32 = 1;
 
 /// What is known of a machine page. All zeros is a page that nobody has used. The page's home is
 /// the node whose directory has the record.
@@ -42,7 +39,7 @@ const WRITE_HALVES: u32 = 1;
 pub struct PageRecord {
     /// Misses of each node, halved at the end of each interval.
     misses: [AtomicU16; NODES_MAX],
-    /// How many of all of them were writes; halved [`WRITE_HALVES`] times.
+    /// How many of all of them were writes, halved likewise.
     writes: AtomicU16,
     /// Nodes that have read since the interval began.
     readers: AtomicU16,
@@ -152,25 +149,24 @@ impl PageRecord {
         before / trigger != after / trigger
     }
 
-    /// Halves the counts for each interval since they were last touched.
+    /// Halves the counts once for each interval since they were last touched.
     fn age(&self, now: Interval) {
-        let passed = now.since(Interval(self.interval.load(Relaxed)));
+        let before = self.interval.load(Relaxed);
+        let passed = now.since(Interval(before));
         if passed == 0 {
             return;
         }
-        let before = self.interval.load(Relaxed);
         if before / STAY != now.0 / STAY {
-            self.decision.fetch_or(Decision::OLD, Relaxed);
+            let decision = self.decision.load(Relaxed);
+            self.decision.store(decision | Decision::OLD, Relaxed);
         }
         self.interval.store(now.0, Relaxed);
-        let shifted = |word: &AtomicU16, by: u32| {
-            word.store(word.load(Relaxed).checked_shr(by).unwrap_or(0), Relaxed);
+        let halved = |word: &AtomicU16| {
+            let halves = u32::from(passed);
+            word.store(word.load(Relaxed).checked_shr(halves).unwrap_or(0), Relaxed);
         };
-        let halves = u32::from(passed);
-        self.misses
-            .iter()
-            .for_each(|misses| shifted(misses, halves));
-        shifted(&self.writes, halves * WRITE_HALVES);
+        self.misses.iter().for_each(halved);
+        halved(&self.writes);
         self.readers.store(0, Relaxed);
         self.writers.store(0, Relaxed);
         let unrest = self.unrest.load(Relaxed);
@@ -215,7 +211,7 @@ impl PageRecord {
         let writes = self.writes.load(Relaxed);
         Counts {
             misses: self.misses_at(now),
-            writes: writes.checked_shr(halves * WRITE_HALVES).unwrap_or(0),
+            writes: writes.checked_shr(halves).unwrap_or(0),
             moves: self.moves.load(Relaxed),
             ..Counts::NONE
         }
