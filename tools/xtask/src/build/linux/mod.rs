@@ -82,19 +82,14 @@ pub fn build_bench() -> Result<()> {
     let port = Port::bench();
     provide(&port.guest_kernel()?, &bench_kernel_path())?;
     provide(&port.native_kernel()?, &native_kernel_path())?;
-    provide(&port.initramfs(None)?, &bench_initramfs_path())
+    let archives = [port.initramfs(None)?, port.archive("micro")?];
+    provide_joined(&archives, &bench_initramfs_path())
 }
 
 /// Builds the benchmark's user land with markers for the exact model, from [`build_bench`]'s.
 pub fn build_marked() -> Result<()> {
-    let read =
-        |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    // The kernel unpacks one archive after the other; what is in both is the second one's.
-    let mut archives = read(&bench_initramfs_path())?;
-    archives.resize(archives.len().next_multiple_of(512), 0);
-    archives.extend(read(&Port::ordinary().marker()?)?);
-    let path = marked_initramfs_path();
-    fs::write(&path, archives).with_context(|| format!("cannot write {}", path.display()))
+    let archives = [bench_initramfs_path(), Port::ordinary().archive("marker")?];
+    provide_joined(&archives, &marked_initramfs_path())
 }
 
 /// Builds the conformance program, both kernels, and the user land with the program.
@@ -118,8 +113,17 @@ pub fn build_disk(name: &str) -> Result<()> {
 
 /// Copies a file where payloads are made from, unless the same is there.
 fn provide(from: &Path, to: &Path) -> Result<()> {
+    provide_joined(&[from.to_path_buf()], to)
+}
+
+/// The same with initial ramdisks one behind the other. The kernel unpacks all; what is in several is the last one's.
+fn provide_joined(from: &[PathBuf], to: &Path) -> Result<()> {
     fs::create_dir_all(ready_folder())?;
-    let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    let mut content = Vec::new();
+    for path in from {
+        content.resize(content.len().next_multiple_of(512), 0);
+        content.extend(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
+    }
     if fs::read(to).ok().as_ref() != Some(&content) {
         fs::write(to, content).with_context(|| format!("cannot write {}", to.display()))?;
     }

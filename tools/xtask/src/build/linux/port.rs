@@ -98,30 +98,25 @@ impl Port {
         Ok(root.join("root.ext4"))
     }
 
-    /// Builds the image of the disk `name`. The script is its own: what belongs to `build.sh` builds
-    /// Linux anew.
+    /// Builds an archive that is appended to an initial ramdisk, with the script of a folder of its own.
+    pub fn archive(&self, name: &str) -> Result<PathBuf> {
+        Ok(self.own_build(name)?.join(format!("{name}.cpio")))
+    }
+
+    /// The image of the disk `name`. The script is its own: what belongs to `build.sh` builds Linux anew.
     pub fn disk(&self, name: &str) -> Result<PathBuf> {
+        Ok(self.own_build(name)?.join(format!("{name}.ext4")))
+    }
+
+    /// What the script of the folder `name` makes.
+    fn own_build(&self, name: &str) -> Result<PathBuf> {
         let own = self.part(name);
         let key = Key::new(name).text(&compiler_version()?).tree(&own)?;
-        let folder = cache::folder(name, key, |folder| {
+        cache::folder(name, key, |folder| {
             let mut command = Command::new("sh");
             command.arg(own.join("build.sh")).arg(folder);
             process::run_step(&format!("{name}: build"), name, &mut command)
-        })?;
-        Ok(folder.join(format!("{name}.ext4")))
-    }
-
-    /// Builds what the benchmark's user land has more beside the exact model: an archive that is appended to
-    /// the initial ramdisk.
-    pub fn marker(&self) -> Result<PathBuf> {
-        let own = self.part("marker");
-        let key = Key::new("marker").text(&compiler_version()?).tree(&own)?;
-        let folder = cache::folder("marker", key, |folder| {
-            let mut command = Command::new("sh");
-            command.arg(own.join("build.sh")).arg(folder);
-            process::run_step("marker: build", "marker", &mut command)
-        })?;
-        Ok(folder.join("marker.cpio"))
+        })
     }
 
     fn busybox(&self) -> Result<PathBuf> {
