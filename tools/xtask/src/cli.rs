@@ -102,8 +102,15 @@ Examples:
   cargo xtask fuzz cpu --self-test";
 
 const BENCH_EXAMPLES: &str = "\
+Without WHAT, the same Linux with the same user land runs on the bare board and as the monitor's only guest, both with
+counted instructions, where a nanosecond is an instruction and a second run gives the same figures. docs/benchmarks.md says
+what is counted. A ratio over what is to be reached is told, and is no failure; a slowdown that --compare finds is one,
+with exit status 1.
+
 Examples:
   cargo xtask bench --json bench.json
+  cargo xtask bench --only pipes,dd --only boot
+  cargo xtask bench --compare bench.json
   cargo xtask bench --magic
   cargo xtask bench sharing
   cargo xtask bench reads
@@ -403,9 +410,20 @@ pub struct BenchArgs {
     /// The one against the board in the exact model of FLASH's memory system: simulated time, with stalls.
     #[arg(long, conflicts_with = "what")]
     pub magic: bool,
+    /// Measure only these rows of the one against the board. May be given several times.
+    #[arg(
+        long,
+        value_name = "NAME[,NAME]",
+        value_delimiter = ',',
+        conflicts_with = "what"
+    )]
+    pub only: Vec<String>,
     /// Keep the figures in this file.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Compare with what --json has kept, and fail if a figure of the guest or a ratio is more than 2 % worse.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["what", "magic"])]
+    pub compare: Option<PathBuf>,
 }
 
 #[cfg(test)]

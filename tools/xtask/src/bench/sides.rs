@@ -1,6 +1,8 @@
 //! The two sides of the comparison.
 
-use super::{COUNTED, PHASES};
+use super::progress::Side;
+use super::rows::{Row, BOOT};
+use super::COUNTED;
 use crate::build::{linux, monitor::Image};
 use crate::description::Machine;
 use crate::flash::Flash;
@@ -18,8 +20,31 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Nanoseconds of virtual time that each phase took.
-pub type Figures = BTreeMap<String, u64>;
+/// What a row took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figure {
+    /// Nanoseconds of virtual time.
+    pub ns: u64,
+    /// How often it was done in that time, if the user land counts it.
+    pub repetitions: Option<u64>,
+}
+
+/// What a side has measured.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// Its kernel's version.
+    pub linux: String,
+    /// By the row's name.
+    pub figures: BTreeMap<String, Figure>,
+}
+
+impl Measured {
+    /// A row's figure. Nothing takes no time.
+    pub fn figure(&self, name: &str) -> Option<Figure> {
+        let figure = self.figures.get(name).copied();
+        figure.filter(|figure| figure.ns > 0)
+    }
+}
 
 /// No calibration of the delay loop, which the guest does not
 /// need either.
@@ -29,17 +54,17 @@ const SEED: [&str; 2] = ["-seed", "1"];
 /// The guest's memory, and the bare board's.
 pub const MEMORY_MIB: u64 = 256;
 /// How long a side may take.
-const LIMIT: Duration = Duration::from_secs(900);
+const LIMIT: Duration = Duration::from_secs(80 * 60);
 
 /// Linux on the bare board.
-pub fn native() -> Result<Figures> {
-    let command = native_command(&linux::bench_initramfs_path());
-    measure("native", &command, &events("native")?)
+pub fn native(rows: &[Row], progress: Side) -> Result<Measured> {
+    let command = native_command(&linux::bench_initramfs_path(), rows);
+    measure(&command, &events("native")?, progress)
 }
 
 /// QEMU with the bare board and Linux on it, with this user land.
-pub fn native_command(initramfs: &Path) -> Command {
-    let line = format!("{NATIVE_COMMAND_LINE} {}", request());
+pub fn native_command(initramfs: &Path, rows: &[Row]) -> Command {
+    let line = format!("{NATIVE_COMMAND_LINE} {}", request(rows));
     let memory = format!("{MEMORY_MIB}M");
     let mut command = native::command(initramfs, &memory, &line);
     command.args(COUNTED).args(SEED);
@@ -47,22 +72,22 @@ pub fn native_command(initramfs: &Path) -> Command {
 }
 
 /// Linux as the only guest of the monitor.
-pub fn guest(monitor: &Image) -> Result<Figures> {
-    let machine = guest_machine(&linux::bench_initramfs_path())?;
+pub fn guest(monitor: &Image, rows: &[Row], progress: Side) -> Result<Measured> {
+    let machine = guest_machine(&linux::bench_initramfs_path(), rows)?;
     let events = events("guest")?;
     let board = guest_board(monitor, &machine, &folder().join("guest.flash"), &events)?;
-    measure("guest", &board.command(), &events)
+    measure(&board.command(), &events, progress)
 }
 
 /// The machine with Linux as its only guest, with this user land.
-pub fn guest_machine(initramfs: &Path) -> Result<Machine> {
+pub fn guest_machine(initramfs: &Path, rows: &[Row]) -> Result<Machine> {
     let text = format!(
         "[hardware]\ncpus = 1\nnodes = 1\nmemory = \"512M\"\nconsole = \"bench\"\n\
          [[vm]]\nname = \"bench\"\nguest = {:?}\ninitrd = {initramfs:?}\nmemory = \"{MEMORY_MIB}M\"\n\
          cmdline = \"{} {}\"\n",
         linux::bench_kernel_path(),
         linux::COMMAND_LINE,
-        request()
+        request(rows)
     );
     Ok(Machine::parse(
         "the benchmark's machine",
@@ -88,42 +113,43 @@ pub fn guest_board(
 }
 
 /// Asks the guest's user land to measure; the boot needs no asking.
-fn request() -> String {
-    let asked: Vec<&str> = PHASES
-        .iter()
-        .map(|phase| phase.name)
-        .filter(|&name| name != "boot")
-        .collect();
+fn request(rows: &[Row]) -> String {
+    let names = rows.iter().map(|row| row.name);
+    let asked: Vec<&str> = names.filter(|&name| name != BOOT).collect();
     format!("disco.bench={}", asked.join(","))
 }
 
+/// Where the benchmark's files go.
 pub fn folder() -> PathBuf {
     paths::target().join("bench")
 }
 
+/// The file of a side's events.
 pub fn events(side: &str) -> Result<PathBuf> {
     fs::create_dir_all(folder())?;
     Ok(folder().join(format!("{side}.events.log")))
 }
 
-fn measure(side: &str, command: &Command, events: &Path) -> Result<Figures> {
-    let console = run(side, command, events)?;
-    let log = folder().join(side).with_extension("console.log");
-    figures(&console).with_context(|| format!("see {}", paths::shown(&log)))
+fn measure(command: &Command, events: &Path, progress: Side) -> Result<Measured> {
+    let log = folder().join(progress.name).with_extension("console.log");
+    let console = run(command, events, progress)?;
+    measured(&console).with_context(|| format!("see {}", paths::shown(&log)))
 }
 
 /// Runs a side until its user land has done what it was asked for; its console.
-pub fn run(side: &str, command: &Command, events: &Path) -> Result<String> {
+pub fn run(command: &Command, events: &Path, mut progress: Side) -> Result<String> {
+    let side = progress.name;
     let logs = folder().join(side);
     let log = logs.with_extension("console.log");
     let mut session = Session::start(command, events, LIMIT.as_secs(), &logs)?;
     let started = Instant::now();
-    eprintln!("{side}: measuring ...");
     loop {
         let ended = session.ended()?;
         let console = String::from_utf8_lossy(&session.console()).into_owned();
+        let so_far = measured(&console)?;
+        progress.update(|row| so_far.figure(row).is_some());
         if console.contains("bench done") {
-            eprintln!("{side}: done in {} s", started.elapsed().as_secs());
+            progress.finish();
             return Ok(console);
         }
         if ended.is_some() || started.elapsed() > LIMIT {
@@ -137,34 +163,51 @@ pub fn run(side: &str, command: &Command, events: &Path) -> Result<String> {
     }
 }
 
-/// The figures in what a side printed: the kernel's time of "shell ready", which begins where
-/// the clock is known, and a line for each phase.
-fn figures(console: &str) -> Result<Figures> {
+/// What a side's console says: the kernel's version, its time of "shell ready", which begins where the clock is known,
+/// and a line for each row.
+fn measured(console: &str) -> Result<Measured> {
+    let version = Regex::new(r"Linux version (\S+)")?;
     let ready = Regex::new(r"\[ *(\d+)\.(\d{6})\] shell ready")?;
-    let line = Regex::new(r"bench ([a-z]+) (\d+)")?;
-    let mut figures = Figures::new();
+    let line = Regex::new(r"(?m)^bench ([a-z]+) (\d+)(?: (\d+))?$")?;
+    let mut measured = Measured::default();
+    if let Some(found) = version.captures(console) {
+        found[1].clone_into(&mut measured.linux);
+    }
+    let mut add = |name: &str, ns: u64, repetitions: Option<u64>| {
+        let figure = Figure { ns, repetitions };
+        measured.figures.insert(name.to_owned(), figure);
+    };
     if let Some(found) = ready.captures(console) {
         let (seconds, micros): (u64, u64) = (found[1].parse()?, found[2].parse()?);
-        figures.insert("boot".to_owned(), seconds * 1_000_000_000 + micros * 1000);
+        add(BOOT, seconds * 1_000_000_000 + micros * 1000, None);
     }
     for found in line.captures_iter(console) {
-        figures.insert(found[1].to_owned(), found[2].parse()?);
+        let repetitions = found.get(3).map(|count| count.as_str().parse());
+        add(&found[1], found[2].parse()?, repetitions.transpose()?);
     }
-    Ok(figures)
+    Ok(measured)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::figures;
+    use super::{measured, Figure};
 
     #[test]
     fn figures_of_a_console() {
         let console =
-            "[    0.204511] shell ready\nbench pipes 110000000\nbench dd 40000000\nbench done\n";
-        let figures = figures(console).unwrap();
-        assert_eq!(figures["boot"], 204_511_000);
-        assert_eq!(figures["pipes"], 110_000_000);
-        assert_eq!(figures["dd"], 40_000_000);
-        assert_eq!(figures.len(), 3);
+            "[    0.000000] Linux version 6.1.192 (disco@disco) #1\n[    0.204511] shell ready\n\
+            bench pipes 110000000\nbench null 40000000 100000\nbench cut 12";
+        let side = measured(&(console.to_owned() + " \nbench done\n")).unwrap();
+        assert_eq!(side.linux, "6.1.192");
+        let figure = |ns, repetitions| Some(Figure { ns, repetitions });
+        assert_eq!(side.figure("boot"), figure(204_511_000, None));
+        assert_eq!(side.figure("pipes"), figure(110_000_000, None));
+        assert_eq!(side.figure("null"), figure(40_000_000, Some(100_000)));
+        assert_eq!(side.figures.len(), 3);
+    }
+
+    #[test]
+    fn nothing_takes_no_time() {
+        assert_eq!(measured("bench dd 0\n").unwrap().figure("dd"), None);
     }
 }

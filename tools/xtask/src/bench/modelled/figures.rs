@@ -1,6 +1,6 @@
 //! What the exact model says of both sides.
 
-use super::Phase;
+use crate::bench::rows;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::Value;
@@ -17,7 +17,7 @@ pub struct Times {
     pub stall_ns: u64,
 }
 
-/// A side of a phase.
+/// A side of a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Side {
     /// Simulated time, in nanoseconds.
@@ -32,7 +32,7 @@ pub struct Side {
     pub misses: u64,
 }
 
-/// A phase.
+/// Both sides of a row.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Row {
     /// Its name.
@@ -52,21 +52,21 @@ impl Row {
     }
 }
 
-/// The rows of `phases`, which are windows 1, 2 and so on of both reports.
-pub fn of(phases: &[Phase], native: &Value, guest: &Value) -> Result<Vec<Row>> {
-    let row = |(number, phase): (u64, &Phase)| {
+/// Both sides of `rows`, which are windows 1, 2 and so on of both reports.
+pub fn of(rows: &[rows::Row], native: &Value, guest: &Value) -> Result<Vec<Row>> {
+    let both = |(number, row): (u64, &rows::Row)| {
         let side = |name: &str, report: &Value, is_native| {
             side(report, number, is_native)
-                .with_context(|| format!("the {name} side did not measure {}", phase.name))
+                .with_context(|| format!("the {name} side did not measure {}", row.name))
         };
         Ok(Row {
-            name: phase.name,
-            about: phase.about,
+            name: row.name,
+            about: row.about,
             native: side("native", native, true)?,
             guest: side("guest", guest, false)?,
         })
     };
-    (1..).zip(phases).map(row).collect()
+    (1..).zip(rows).map(both).collect()
 }
 
 fn side(report: &Value, number: u64, is_native: bool) -> Option<Side> {
@@ -126,10 +126,10 @@ pub mod tests {
         })
     }
 
-    /// A phase, with these figures of a native side and a guest.
+    /// A row with these figures of a native side and a guest.
     pub fn row() -> Row {
-        let phases = [super::super::PHASES[1]];
-        of(&phases, &report(1), &report(3)).unwrap()[0]
+        let rows = [rows::ALL[1]];
+        of(&rows, &report(1), &report(3)).unwrap()[0]
     }
 
     #[test]
@@ -146,9 +146,9 @@ pub mod tests {
     }
 
     #[test]
-    fn a_phase_without_a_window_is_told() {
-        let phases = [super::super::PHASES[1]; 3];
-        let error = of(&phases, &report(1), &report(1)).unwrap_err().to_string();
+    fn a_row_without_a_window_is_told() {
+        let rows = [rows::ALL[1]; 3];
+        let error = of(&rows, &report(1), &report(1)).unwrap_err().to_string();
         assert!(error.contains("did not measure"), "{error}");
     }
 }

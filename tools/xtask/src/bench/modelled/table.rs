@@ -22,12 +22,12 @@ pub fn of(rows: &[Row]) -> String {
     text
 }
 
-fn side(text: &mut String, phase: &str, name: &str, side: &Side, ratio: &str) {
+fn side(text: &mut String, about: &str, name: &str, side: &Side, ratio: &str) {
     let ms = |ns: u64| ns as f64 / 1e6;
     let both = |times: Times| format!("{:.1} + {:.1}", ms(times.run_ns), ms(times.stall_ns));
     let _ = writeln!(
         text,
-        "{phase:<28}{name:<8}{:>9.1}{ratio:>8}{:>18}{:>18}{:>18}{:>10}",
+        "{about:<28}{name:<8}{:>9.1}{ratio:>8}{:>18}{:>18}{:>18}{:>10}",
         ms(side.elapsed_ns),
         both(side.user),
         both(side.kernel),
@@ -42,7 +42,7 @@ mod tests {
     use crate::bench::modelled::figures::tests::row;
 
     #[test]
-    fn a_phase_has_a_line_for_each_side() {
+    fn a_row_has_a_line_for_each_side() {
         let mut row = row();
         row.guest.elapsed_ns = 1_500_000_000;
         row.native.elapsed_ns = 1_000_000_000;

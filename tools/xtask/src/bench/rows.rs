@@ -1,0 +1,145 @@
+//! The rows of the benchmark against the board: what is measured, what the paper says, and what is to be reached.
+
+use anyhow::{bail, Result};
+use serde::{Deserialize, Serialize};
+
+/// What a row is one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Group {
+    /// From the clock's calibration to the shell.
+    Boot,
+    /// Busybox alone, as in the first figures that were taken of this monitor.
+    Shell,
+}
+
+impl Group {
+    /// All, in order.
+    pub const ALL: [Self; 2] = [Self::Boot, Self::Shell];
+
+    /// For people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Boot => "boot",
+            Self::Shell => "shell",
+        }
+    }
+}
+
+/// Something that is measured on both sides.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// What the guest's user land calls it, and `--only`.
+    pub name: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// What it is one of.
+    pub group: Group,
+    /// The paper's ratio, and where it says so.
+    pub paper: Option<(f64, &'static str)>,
+    /// The most that the guest may take for what the board takes 1 for.
+    pub reach: Option<f64>,
+}
+
+/// The boot, which the kernel times itself: nobody is asked for it.
+pub const BOOT: &str = "boot";
+
+/// All rows, in the order in which they are measured.
+pub const ALL: &[Row] = &[
+    Row {
+        name: BOOT,
+        about: "boot to shell",
+        group: Group::Boot,
+        paper: None,
+        reach: Some(1.15),
+    },
+    Row {
+        name: "pipes",
+        about: "100 x busybox true | cat",
+        group: Group::Shell,
+        paper: None,
+        reach: Some(2.0),
+    },
+    Row {
+        name: "dd",
+        about: "100k system calls of dd",
+        group: Group::Shell,
+        paper: None,
+        reach: Some(1.6),
+    },
+    Row {
+        name: "loop",
+        about: "compute-bound shell loop",
+        group: Group::Shell,
+        paper: None,
+        reach: Some(1.02),
+    },
+];
+
+/// The rows with these names, in the table's order; all without a name.
+pub fn selected(only: &[String]) -> Result<Vec<Row>> {
+    for name in only {
+        if !ALL.iter().any(|row| row.name == name) {
+            let names: Vec<&str> = ALL.iter().map(|row| row.name).collect();
+            bail!(
+                "--only {name}: there is no such row; there are {}",
+                names.join(", ")
+            );
+        }
+    }
+    let wanted = |row: &&Row| only.is_empty() || only.iter().any(|name| name == row.name);
+    Ok(ALL.iter().filter(wanted).copied().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_words_that_a_command_line_takes_and_occur_once() {
+        let names: BTreeSet<&str> = ALL.iter().map(|row| row.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        let plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase());
+        assert!(names.iter().all(plain), "{names:?}");
+    }
+
+    #[test]
+    fn rows_of_a_group_are_together() {
+        let groups = || ALL.iter().map(|row| row.group);
+        assert!(groups().is_sorted());
+        assert!(Group::ALL
+            .iter()
+            .all(|&group| groups().any(|of| of == group)));
+    }
+
+    #[test]
+    fn goals_are_no_worse_than_the_paper() {
+        for row in ALL {
+            if let (Some((paper, _)), Some(reach)) = (row.paper, row.reach) {
+                assert!(reach < paper, "{}", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn some_rows_can_be_wanted_in_any_order() {
+        let only = ["loop", "boot", "loop"].map(str::to_owned);
+        let names: Vec<&str> = selected(&only)
+            .unwrap()
+            .iter()
+            .map(|row| row.name)
+            .collect();
+        assert_eq!(names, ["boot", "loop"]);
+        assert_eq!(selected(&[]).unwrap().len(), ALL.len());
+    }
+
+    #[test]
+    fn a_name_that_is_no_row_is_told_with_those_that_are() {
+        let error = selected(&["boots".to_owned()]).unwrap_err().to_string();
+        assert!(
+            error.contains("--only boots") && error.contains("boot, pipes"),
+            "{error}"
+        );
+    }
+}
