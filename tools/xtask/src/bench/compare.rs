@@ -160,7 +160,7 @@ mod tests {
         assert!(comparison.is_met());
         assert_eq!(
             comparison.to_string(),
-            "4 rows are as they were, within 2 %\n"
+            "21 rows are as they were, within 2 %\n"
         );
     }
 

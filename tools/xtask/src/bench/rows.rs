@@ -9,18 +9,21 @@ use serde::{Deserialize, Serialize};
 pub enum Group {
     /// From the clock's calibration to the shell.
     Boot,
+    /// One thing that a kernel or the memory does, again and again.
+    Micro,
     /// Busybox alone, as in the first figures that were taken of this monitor.
     Shell,
 }
 
 impl Group {
     /// All, in order.
-    pub const ALL: [Self; 2] = [Self::Boot, Self::Shell];
+    pub const ALL: [Self; 3] = [Self::Boot, Self::Micro, Self::Shell];
 
     /// For people.
     pub fn title(self) -> &'static str {
         match self {
             Self::Boot => "boot",
+            Self::Micro => "kernel services and memory, a repetition",
             Self::Shell => "shell",
         }
     }
@@ -44,6 +47,9 @@ pub struct Row {
 /// The boot, which the kernel times itself: nobody is asked for it.
 pub const BOOT: &str = "boot";
 
+/// Where the paper has the slowdown of IRIX's services in pmake.
+const TABLE_2: &str = "SOSP'97, Table 2";
+
 /// All rows, in the order in which they are measured.
 pub const ALL: &[Row] = &[
     Row {
@@ -52,6 +58,125 @@ pub const ALL: &[Row] = &[
         group: Group::Boot,
         paper: None,
         reach: Some(1.15),
+    },
+    Row {
+        name: "null",
+        about: "getppid",
+        group: Group::Micro,
+        paper: None,
+        reach: Some(1.5),
+    },
+    Row {
+        name: "read",
+        about: "1 byte of the page cache",
+        group: Group::Micro,
+        paper: Some((1.53, TABLE_2)),
+        reach: Some(1.25),
+    },
+    Row {
+        name: "write",
+        about: "1 byte of the page cache",
+        group: Group::Micro,
+        paper: Some((2.14, TABLE_2)),
+        reach: Some(1.25),
+    },
+    Row {
+        name: "readblock",
+        about: "4 KiB of the page cache",
+        group: Group::Micro,
+        paper: Some((1.53, TABLE_2)),
+        reach: Some(1.25),
+    },
+    Row {
+        name: "writeblock",
+        about: "4 KiB of the page cache",
+        group: Group::Micro,
+        paper: Some((2.14, TABLE_2)),
+        reach: Some(1.25),
+    },
+    Row {
+        name: "open",
+        about: "open and close",
+        group: Group::Micro,
+        paper: Some((1.63, TABLE_2)),
+        reach: Some(1.25),
+    },
+    Row {
+        name: "stat",
+        about: "stat by path",
+        group: Group::Micro,
+        paper: None,
+        reach: None,
+    },
+    Row {
+        name: "signal",
+        about: "to itself, with a handler",
+        group: Group::Micro,
+        paper: None,
+        reach: None,
+    },
+    Row {
+        name: "fork",
+        about: "fork, exit, wait",
+        group: Group::Micro,
+        paper: None,
+        reach: None,
+    },
+    Row {
+        name: "exec",
+        about: "fork, exec, exit, wait",
+        group: Group::Micro,
+        paper: Some((1.60, "SOSP'97, Table 2, execve")),
+        reach: Some(1.35),
+    },
+    Row {
+        name: "pipe",
+        about: "a byte to the other of 2",
+        group: Group::Micro,
+        paper: None,
+        reach: None,
+    },
+    Row {
+        name: "switch",
+        about: "a byte to the next of 8",
+        group: Group::Micro,
+        paper: None,
+        reach: None,
+    },
+    Row {
+        name: "fault",
+        about: "demand-zero fault",
+        group: Group::Micro,
+        paper: Some((1.42, TABLE_2)),
+        reach: Some(1.30),
+    },
+    Row {
+        name: "mmap",
+        about: "1 MiB of a file mapped, read",
+        group: Group::Micro,
+        paper: None,
+        reach: None,
+    },
+    Row {
+        name: "fileread",
+        about: "1 MiB of the page cache",
+        group: Group::Micro,
+        paper: None,
+        reach: None,
+    },
+    Row {
+        name: "memcpy",
+        about: "1 MiB",
+        group: Group::Micro,
+        paper: None,
+        reach: None,
+    },
+    Row {
+        name: "tlb",
+        about: "a line of a random page",
+        group: Group::Micro,
+        paper: Some((1.35, "SOSP'97, Table 2, TLB refill")),
+        reach: Some(1.10),
     },
     Row {
         name: "pipes",
@@ -69,7 +194,7 @@ pub const ALL: &[Row] = &[
     },
     Row {
         name: "loop",
-        about: "compute-bound shell loop",
+        about: "shell loop that computes",
         group: Group::Shell,
         paper: None,
         reach: Some(1.02),
@@ -138,7 +263,7 @@ mod tests {
     fn a_name_that_is_no_row_is_told_with_those_that_are() {
         let error = selected(&["boots".to_owned()]).unwrap_err().to_string();
         assert!(
-            error.contains("--only boots") && error.contains("boot, pipes"),
+            error.contains("--only boots") && error.contains("boot, null"),
             "{error}"
         );
     }

@@ -66,6 +66,9 @@ mod tests {
     #[test]
     fn ratios_and_whether_they_are_reached_are_told() {
         let mut record = record(2, 3);
+        record
+            .rows
+            .retain(|row| ["boot", "pipes", "dd", "loop"].contains(&&*row.name));
         record.rows[1].paper = Some(1.6);
         let text = of(&record);
         let line = |name: &str| {
