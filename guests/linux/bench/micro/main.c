@@ -6,6 +6,7 @@
  *     micro list              names and repetitions
  *     micro begin WINDOW      window 1 to 64 of those who watch the machine begins
  *     micro end WINDOW        and ends
+ *     micro report            tells them to report
  */
 #include "micro.h"
 
@@ -91,10 +92,12 @@ int main(int argc, char **argv)
 		mark_begin(window);
 	else if (strcmp(name, "end") == 0)
 		mark_end(window);
+	else if (strcmp(name, "report") == 0)
+		mark_report();
 	else if (strcmp(name, "list") == 0)
 		find(NULL);
 	else if (strcmp(name, "nothing") != 0) { /* what "exec" starts */
-		fprintf(stderr, "usage: micro NAME [WINDOW] | list | begin WINDOW | end WINDOW\n");
+		fprintf(stderr, "usage: micro NAME [WINDOW] | list | begin WINDOW | end WINDOW | report\n");
 		return 1;
 	}
 	return 0;

@@ -35,5 +35,7 @@ int file_of(size_t bytes);
 /* Tells the programs that watch the machine that window 1 to 64 begins or ends. */
 void mark_begin(int window);
 void mark_end(int window);
+/* Tells them that all windows have ended: their report is wanted. */
+void mark_report(void);
 
 #endif

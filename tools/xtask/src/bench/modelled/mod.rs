@@ -1,5 +1,5 @@
 //! `cargo xtask bench --magic`: the benchmark against the board, both sides beside the exact model of the memory system.
-//! Each row is a window of the model's, between markers (`guests/linux/marker`).
+//! Each row is a window of the model's, between markers of the user land's.
 
 mod figures;
 mod table;
@@ -26,7 +26,6 @@ pub fn run(json: Option<&Path>, rows: &[Row], toolchain: &Toolchain) -> Result<(
     let rows = windowed(rows);
     let image = Image::build(toolchain)?;
     linux::build_bench()?;
-    linux::build_marked()?;
     let model = Magic::build(sides::folder().join("magic.json"), Vec::new())?;
     let progress = Progress::new();
     let (native, guest) = thread::scope(|scope| {
@@ -50,7 +49,7 @@ fn windowed(rows: &[Row]) -> Vec<Row> {
 /// The model's report of the bare board.
 fn native(model: &Magic, rows: &[Row], progress: Side) -> Result<Value> {
     let model = model.reporting_to(sides::folder().join(NATIVE).with_extension("json"));
-    let mut command = sides::native_command(&linux::marked_initramfs_path(), rows);
+    let mut command = sides::native_command(&linux::bench_initramfs_path(), rows);
     command.args(model.native_arguments(sides::MEMORY_MIB << 20, MISS_NS));
     sides::run(&command, &sides::events(NATIVE)?, progress)?;
     model.read()
@@ -60,7 +59,7 @@ fn native(model: &Magic, rows: &[Row], progress: Side) -> Result<Value> {
 fn guest(image: &Image, model: &Magic, rows: &[Row], progress: Side) -> Result<Value> {
     let path = |what: &str| sides::folder().join(GUEST).with_extension(what);
     let model = model.reporting_to(path("json"));
-    let mut machine = sides::guest_machine(&linux::marked_initramfs_path(), rows)?;
+    let mut machine = sides::guest_machine(&linux::bench_initramfs_path(), rows)?;
     machine.magic = true;
     let events = sides::events(GUEST)?;
     let mut board = sides::guest_board(image, &machine, &path("flash"), &events)?;

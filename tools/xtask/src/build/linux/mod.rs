@@ -53,11 +53,6 @@ pub fn bench_initramfs_path() -> PathBuf {
     ready_folder().join("initramfs-bench")
 }
 
-/// The same with markers for the exact model.
-pub fn marked_initramfs_path() -> PathBuf {
-    ready_folder().join("initramfs-marked")
-}
-
 /// The image of a disk that the script of one of the port's folders makes.
 pub fn disk_path(name: &str) -> PathBuf {
     ready_folder().join(name)
@@ -84,12 +79,6 @@ pub fn build_bench() -> Result<()> {
     provide(&port.native_kernel()?, &native_kernel_path())?;
     let archives = [port.initramfs(None)?, port.archive("micro")?];
     provide_joined(&archives, &bench_initramfs_path())
-}
-
-/// Builds the benchmark's user land with markers for the exact model, from [`build_bench`]'s.
-pub fn build_marked() -> Result<()> {
-    let archives = [bench_initramfs_path(), Port::ordinary().archive("marker")?];
-    provide_joined(&archives, &marked_initramfs_path())
 }
 
 /// Builds the conformance program, both kernels, and the user land with the program.
