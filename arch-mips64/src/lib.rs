@@ -10,5 +10,6 @@ pub mod cpu;
 #[cfg(target_os = "none")]
 pub mod fpu;
 pub mod instruction;
+pub mod point;
 pub mod tlb;
 pub mod trap;

@@ -10,9 +10,18 @@
 
 use super::context::{Counters, GuestContext, L2_SLOTS_OFFSET};
 use core::mem::offset_of;
+use disco_magic::point;
 
 core::arch::global_asm!(
     r#"
+    # What comes here passes this point (disco_magic::point): no instruction.
+    .macro disco_point number
+999:
+    .pushsection .disco_points, "", @progbits
+    .8byte 999b, \number
+    .popsection
+    .endm
+
     .section .vectors, "ax", @progbits
     .set push
     .set noreorder
@@ -20,12 +29,14 @@ core::arch::global_asm!(
     .balign 4096
     .globl disco_vectors
 disco_vectors:
+    disco_point {p_refill}
     # 0x000: TLB refill of 32-bit addressing: a guest's user mode without UX
     b disco_vectors + 0x080
     nop
 
     # 0x080: TLB refill. Found in the second-level TLB: 30 instructions.
     .org disco_vectors + 0x080
+    disco_point {p_refill}
     dmtc0 $26, $31, 3
     dmtc0 $27, $31, 4
     dmfc0 $27, $31, 2
@@ -49,6 +60,7 @@ disco_l2_lookup:
     lw $26, {l2_slots}+12($27)
     mtc0 $26, $3
     dmfc0 $27, $31, 2
+    disco_point {p_second_level}
     tlbwr
     ld $26, {l2_hits}($27)
     daddiu $26, $26, 1
@@ -60,6 +72,7 @@ disco_l2_lookup:
 
     # 0x100: cache error, which QEMU never raises
     .org disco_vectors + 0x100
+    disco_point {p_general}
     dmtc0 $26, $31, 3
     dmtc0 $27, $31, 4
     dmfc0 $27, $31, 2
@@ -68,6 +81,7 @@ disco_l2_lookup:
 
     # 0x180: every other exception
     .org disco_vectors + 0x180
+    disco_point {p_general}
     dmtc0 $26, $31, 3
     dmtc0 $27, $31, 4
     dmfc0 $27, $31, 2
@@ -91,6 +105,7 @@ disco_general_slow:
 
     # 0x200: interrupt
     .org disco_vectors + 0x200
+    disco_point {p_interrupt}
     dmtc0 $26, $31, 3
     dmtc0 $27, $31, 4
     dmfc0 $27, $31, 2
@@ -126,6 +141,7 @@ disco_refill_kernel:
     mtc0 $26, $2
     lw $26, 8($1)
     mtc0 $26, $3
+    disco_point {p_large_page}
     tlbwr
     ld $26, {page_mask}($27)
     mtc0 $26, $5
@@ -166,6 +182,7 @@ disco_system_call:
     mfc0 $26, $12
     xori $26, $26, 0x18             # user to supervisor
     mtc0 $26, $12
+    disco_point {p_system_call}
     ld $26, {system_calls}($27)
     daddiu $26, $26, 1
     sd $26, {system_calls}($27)
@@ -205,6 +222,7 @@ disco_eret:
     ld $26, {base_status}($27)
     or $26, $26, $2
     mtc0 $26, $12
+    disco_point {p_eret}
     ld $26, {erets}($27)
     daddiu $26, $26, 1
     sd $26, {erets}($27)
@@ -223,6 +241,7 @@ disco_eret:
 
     # Into the monitor: $26 holds the Entry.
 disco_save:
+    disco_point {p_save}
     sd $2, {gpr}+16($27)
     sd $3, {gpr}+24($27)
     sd $4, {gpr}+32($27)
@@ -344,6 +363,14 @@ disco_resume:
     .set pop
     .text
     "#,
+    p_refill = const point::REFILL,
+    p_general = const point::GENERAL,
+    p_interrupt = const point::INTERRUPT,
+    p_second_level = const point::SECOND_LEVEL,
+    p_large_page = const point::LARGE_PAGE,
+    p_system_call = const point::SYSTEM_CALL,
+    p_eret = const point::ERET,
+    p_save = const point::SAVE,
     gpr = const offset_of!(GuestContext, gpr),
     pc = const offset_of!(GuestContext, pc),
     status = const offset_of!(GuestContext, status),

@@ -26,8 +26,9 @@ use disco_abi::{LINE_CONSOLE, LINE_DISK, LINE_IPI, LINE_NET};
 use disco_arch::board::{interrupts, XKPHYS_CACHED};
 use disco_arch::cp0::{self, Cause, Status};
 use disco_arch::cpu;
+use disco_arch::point::pass;
 use disco_arch::trap::{self, Entry, GuestContext};
-use disco_magic::marker;
+use disco_magic::{marker, point};
 
 /// Room that a [`Cpu`] needs, in bytes; the firmware sets as much aside.
 pub const BLOCK_LEN: u64 = 16 << 10;
@@ -323,11 +324,13 @@ impl Cpu {
             counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         };
         if lines.contains(interrupts::IPI_LINE) {
+            pass::<{ point::IPI }>();
             count(1);
             interrupts::clear_ipi(usize::from(self.id.0));
             turn = true;
         }
         if lines.contains(interrupts::TIMER_LINE) {
+            pass::<{ point::TIMER }>();
             count(2);
             self.timer = 0;
             let now = self.now();
@@ -339,6 +342,7 @@ impl Cpu {
             turn |= now >= self.until;
         }
         if lines.contains(interrupts::BOARD_LINE) {
+            pass::<{ point::BOARD }>();
             count(0);
             let requests = interrupts::board_requests();
             if requests.com1 {
@@ -354,6 +358,7 @@ impl Cpu {
 
     /// Serves the real devices on CPU 0, and starts virtual machines whose guests have come from there.
     fn serve_devices(&mut self) {
+        pass::<{ point::DEVICES }>();
         let now = self.now();
         self.monitor.serve_devices(now);
         if self.monitor.loading.load(Ordering::Relaxed) != 0 {
@@ -375,6 +380,7 @@ impl Cpu {
                 }
             }
             if now >= self.console_due {
+                pass::<{ point::CONSOLE }>();
                 self.serve_console(now);
                 self.discount_since(now);
                 turn = true;
@@ -419,6 +425,7 @@ impl Cpu {
     /// Brings the loaded virtual CPU to the point of going on at tick `now`.
     pub(super) fn prepare(&mut self, resident: &mut Resident, now: u64) {
         if resident.shared.shootdown.enter() {
+            pass::<{ point::SHOOTDOWN }>();
             self.shoot_down(resident);
         }
         match self.monitor.scheduler.take_posted(resident.id) {
@@ -481,6 +488,7 @@ impl Cpu {
 
     /// Takes scheduling turns until nothing has ended in one; who runs.
     fn turn(&mut self) -> Option<VcpuId> {
+        pass::<{ point::TURN }>();
         loop {
             let now = self.now();
             let mut local = Local {
@@ -522,6 +530,7 @@ impl Cpu {
         if next == self.loaded {
             return;
         }
+        pass::<{ point::LOAD }>();
         unload(&mut self.loaded);
         self.shared
             .running
@@ -565,6 +574,7 @@ impl Cpu {
 
     /// Waits for an interrupt with nothing to run.
     fn idle(&mut self) {
+        pass::<{ point::IDLE }>();
         cpu::mark::<{ marker::IDLE }>();
         let shared = self.shared;
         shared.running.store(NOBODY, Ordering::Relaxed);

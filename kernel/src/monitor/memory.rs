@@ -15,6 +15,8 @@ use crate::vm::revoke::PageSet;
 use crate::vm::shootdown::ShootdownBox;
 use crate::vm::vcpu::Vcpu;
 use core::sync::atomic::Ordering;
+use disco_arch::point::pass;
+use disco_magic::point;
 use spin::MutexGuard;
 
 /// Machine pages that are kept back until no TLB maps them; with more, they forget earlier.
@@ -176,6 +178,7 @@ impl<'a> GuestMemory<'a> {
 impl GuestMemory<'_> {
     /// The machine page behind `at`, which gets one if it has none.
     pub(super) fn populate(&mut self, at: GuestPage) -> Result<MachinePage, NoMemory> {
+        pass::<{ point::POPULATE }>();
         let (monitor, vm, node) = (self.monitor, self.vm, self.node);
         self.with_room(Want::Page(at), || monitor.populate(vm, node, at))?;
         self.vm.pmap.machine_page(at).ok_or(NoMemory)
@@ -249,6 +252,7 @@ impl GuestMemory<'_> {
 
     /// Copy on write: `at`, which is the shared `page`, becomes the virtual machine's own.
     fn unshare(&mut self, at: GuestPage, page: MachinePage) -> Result<MachinePage, NoMemory> {
+        pass::<{ point::UNSHARE }>();
         if self.changed.contains(at) {
             // Lent a moment ago: siblings may still write to it.
             self.settle();

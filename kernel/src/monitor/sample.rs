@@ -17,7 +17,9 @@ use crate::vm::exception::code;
 use crate::vm::hardware::Hardware;
 use crate::vm::sample::Hidden;
 use crate::vm::trap::Trap;
+use disco_arch::point::pass;
 use disco_arch::trap::{Entry, GuestContext};
+use disco_magic::point;
 
 /// Refills between two samples, as far as the limits of time let it come to so many: while much is far away that can be
 /// moved, and while all is near or what is hot stays where it is.
@@ -153,6 +155,7 @@ impl Cpu {
     /// loaded virtual CPU goes on with; `None` if it needs something first.
     #[inline(never)]
     pub(super) fn sample_next(&mut self) -> Option<*mut GuestContext> {
+        pass::<{ point::SAMPLE }>();
         // SAFETY: what is loaded is this CPU's.
         let resident = unsafe { self.loaded.as_mut()? };
         if resident.wants.is_some() {

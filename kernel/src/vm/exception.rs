@@ -5,6 +5,8 @@ use super::trap::Trap;
 use super::vcpu::Vcpu;
 use super::vtlb::{EHINV, VPN2_MASK};
 use disco_arch::cp0::{Cause, Status};
+use disco_arch::point::pass;
+use disco_magic::point;
 
 /// Codes of Cause.ExcCode.
 pub mod code {
@@ -121,6 +123,7 @@ impl Vcpu<'_> {
         }
         self.enter_vector(exception, trap.epc, trap.in_delay_slot());
         self.counters.exceptions_reflected += 1;
+        pass::<{ point::REFLECT }>();
         Ok(())
     }
 
@@ -133,6 +136,7 @@ impl Vcpu<'_> {
             self.enter_vector(Exception::plain(code::INT), self.context.pc, false);
             self.special.set_pending(0);
             self.counters.interrupts += 1;
+            pass::<{ point::DELIVER }>();
         } else {
             self.special.set_pending(u64::from(waiting));
         }

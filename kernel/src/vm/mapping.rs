@@ -13,6 +13,8 @@ use super::vcpu::Vcpu;
 use super::vtlb::{TlbEntry, ASID_MASK, LO_D, LO_G, LO_RI, LO_V, LO_XI, VPN2_MASK};
 use crate::address::{GuestPage, GuestPhysical};
 use disco_abi::{CSSEG_WINDOW, CSSEG_WINDOW_SIZE, SPECIAL_PAGE, XSSEG_MAPPED, XSSEG_WINDOW};
+use disco_arch::point::pass;
+use disco_magic::point;
 
 /// Page number bits of EntryLo.
 const LO_PFN: u64 = 0x3fff_ffc0;
@@ -90,11 +92,13 @@ impl Vcpu<'_> {
         let has = |entry: &TlbEntry| entry.lo(address) & need == need;
         if let Some((index, entry)) = found.filter(|(_, entry)| has(entry)) {
             self.counters.vtlb_hits += 1;
+            pass::<{ point::VIRTUAL_TLB }>();
             return self.serve(address, &entry, index, false, trap, pmap, hardware);
         }
         let walked = self.registers.walk(address, asid, pmap, hardware);
         if let Some(entry) = walked.filter(has) {
             self.counters.walks += 1;
+            pass::<{ point::WALK }>();
             let origin = self.replace_stale(address, asid, &entry, hardware);
             return self.serve(address, &entry, origin, false, trap, pmap, hardware);
         }
@@ -102,6 +106,7 @@ impl Vcpu<'_> {
             return self.serve(address, &entry, index, false, trap, pmap, hardware);
         }
         self.counters.refills_reflected += 1;
+        pass::<{ point::REFLECT_REFILL }>();
         let exception = Exception::at(trap.miss_code(), address);
         Fault::Raise(Exception {
             refill: true,
@@ -124,6 +129,7 @@ impl Vcpu<'_> {
         if let Some(offset) = linear_offset(address) {
             return self.fill_linear(address, offset, trap, pmap, hardware);
         }
+        pass::<{ point::TLB_FAULT }>();
         let asid = self.asid();
         let need = match trap.code() {
             code::MOD => LO_V | LO_D,
@@ -153,7 +159,10 @@ impl Vcpu<'_> {
         };
         let origin = match index {
             Some(index) => index,
-            None => self.replace_stale(address, asid, &entry, hardware),
+            None => {
+                pass::<{ point::WALK }>();
+                self.replace_stale(address, asid, &entry, hardware)
+            }
         };
         self.serve(address, &entry, origin, true, trap, pmap, hardware)
     }
@@ -297,6 +306,7 @@ impl Vcpu<'_> {
             _ => {}
         }
         self.counters.linear_pages += 1;
+        pass::<{ point::WINDOW_PAGE }>();
         let granule = self.l2.granule();
         let first = offset & !granule.pair_mask();
         let machine = |offset| {

@@ -10,6 +10,8 @@ use super::vtlb::{TlbEntry, ASID_MASK, EHINV, LO_G, TLB_ENTRIES, VPN2_MASK};
 use disco_abi::{Call, CallError};
 use disco_arch::cp0::Status;
 use disco_arch::instruction::{Instruction, Privileged, Width};
+use disco_arch::point::pass;
+use disco_magic::point;
 
 /// Index.P: the probe found nothing.
 const PROBE_FAILED: u32 = 1 << 31;
@@ -38,6 +40,7 @@ impl Vcpu<'_> {
         let Some(instruction) = Instruction(trap.bad_instr).privileged() else {
             return Effect::Raise(Exception::plain(code::RI));
         };
+        pass::<{ point::PRIVILEGED }>();
         match instruction {
             // No extended physical addresses; no debug mode and no sibling processors, as on a
             // core without them.
@@ -219,6 +222,7 @@ impl Vcpu<'_> {
 
     fn monitor_call(&mut self, pmap: &Pmap, hardware: &mut impl Hardware) -> Effect {
         self.counters.calls += 1;
+        pass::<{ point::CALL }>();
         let Some(call) = Call::from_number(self.gpr(2)) else {
             self.set_gpr(2, CallError::NoSuchCall as i64 as u64);
             return Effect::Next;

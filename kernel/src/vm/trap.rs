@@ -11,7 +11,9 @@ use crate::address::GuestPage;
 use disco_abi::Call;
 use disco_arch::cp0::{Cause, Status};
 use disco_arch::instruction::Instruction;
+use disco_arch::point::pass;
 use disco_arch::trap::Entry;
+use disco_magic::point;
 
 /// Major opcode of branches on a floating-point register.
 const COP1: u32 = 0x11;
@@ -190,6 +192,7 @@ impl Vcpu<'_> {
                 Outcome::Resume
             }
             1 if self.special.status() & Status::CU1.bits() != 0 => {
+                pass::<{ point::FPU }>();
                 self.acquire_fpu(hardware);
                 Outcome::Resume
             }
@@ -213,6 +216,7 @@ impl Vcpu<'_> {
                 self.set_gpr(rt, value);
                 self.context.pc = resume;
                 self.counters.others += 1;
+                pass::<{ point::RDHWR }>();
                 Outcome::Resume
             }
             None => self.reflect(Exception::plain(code::RI), trap),

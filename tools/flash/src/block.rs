@@ -143,7 +143,8 @@ impl Marker {
         }
     }
 
-    fn of_number(number: u16) -> Option<Self> {
+    /// The marker with this number.
+    pub fn of_number(number: u16) -> Option<Self> {
         let [kind, window] = number.to_be_bytes();
         match (u16::from(kind) << 8, number) {
             (marker::BEGIN, _) => Some(Self::Begin(window)),

@@ -112,6 +112,7 @@ Examples:
   cargo xtask bench --only pipes,dd --only boot
   cargo xtask bench --compare bench.json
   cargo xtask bench --magic
+  cargo xtask bench --breakdown --json breakdown.json
   cargo xtask bench sharing
   cargo xtask bench reads
   cargo xtask bench net --json net.json
@@ -418,11 +419,14 @@ pub struct BenchArgs {
         conflicts_with = "what"
     )]
     pub only: Vec<String>,
+    /// Where the instructions of both sides go: programs, kernel, and the monitor by what it was entered for.
+    #[arg(long, conflicts_with_all = ["what", "magic"])]
+    pub breakdown: bool,
     /// Keep the figures in this file.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Compare with what --json has kept, and fail if a figure of the guest or a ratio is more than 2 % worse.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["what", "magic"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["what", "magic", "breakdown"])]
     pub compare: Option<PathBuf>,
 }
 

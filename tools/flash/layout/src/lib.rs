@@ -29,6 +29,8 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod point;
+
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Numbers N of the instruction `ori $zero, $zero, N`, which does nothing, and tells the model something.

@@ -4,14 +4,12 @@
 //! RAM has to be a file or memory object that QEMU maps, since the place of code in RAM is found by where QEMU has it.
 //! When QEMU ends, the report is written, and whenever a guest says so.
 
-mod qemu;
-
 use disco_flash_model::block::{Block, Marker, Mode, Step, Steps};
 use disco_flash_model::maps;
 use disco_flash_model::model::Model;
 use disco_flash_model::options::{Options, RAM_BASE};
 use disco_magic::Region;
-use qemu::{Access, Info, PluginId, Tb, Translated};
+use disco_qemu_plugin::{self as qemu, Access, Info, PluginId, Tb, Translated};
 use std::ffi::{c_char, c_int, c_uint, c_void, CStr};
 use std::ops::Range;
 use std::path::PathBuf;

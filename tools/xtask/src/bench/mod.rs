@@ -4,6 +4,7 @@
 //! land, which is not the ordinary one (`guests/linux/bench`): the difference is the monitor.
 
 mod board;
+mod breakdown;
 mod compare;
 mod counters;
 mod modelled;
@@ -60,6 +61,7 @@ pub fn run(args: &BenchArgs, installer: &Installer) -> Result<ExitCode> {
     }
     let json = args.json.as_deref();
     let met = match args.what {
+        None if args.breakdown => breakdown::run(json, wishes.rows(), &toolchain).map(|()| true),
         None if args.magic => modelled::run(json, wishes.rows(), &toolchain).map(|()| true),
         None => wishes.run(&toolchain),
         Some(Benchmark::Sharing) => sharing::run(json, &toolchain),

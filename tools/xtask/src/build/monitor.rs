@@ -11,6 +11,8 @@ use std::process::Command;
 
 /// What Rust's compiler is told to build for.
 const TARGET: &str = "mips64-disco";
+/// Where the monitor that boots is built.
+const FOLDER: &str = "mips64-monitor";
 /// Segments from here on are not part of the image: the reset code, which runs in the flash.
 const KSEG: u64 = 0xffff_ffff_8000_0000;
 /// The most that what each node has a copy of may take, in bytes.
@@ -39,20 +41,31 @@ pub fn output_folder() -> PathBuf {
 
 /// Compiles the monitor and returns its ELF file's path.
 pub fn build(toolchain: &Toolchain) -> Result<PathBuf> {
-    build_in("mips64-monitor", &[], toolchain)
+    build_in(FOLDER, &[], toolchain)
+}
+
+/// The ELF file that [`build`] wrote last.
+pub fn file() -> PathBuf {
+    file_in(FOLDER)
+}
+
+fn file_in(folder: &str) -> PathBuf {
+    paths::target()
+        .join(folder)
+        .join(TARGET)
+        .join("release/disco-boot")
 }
 
 /// Compiles the monitor with `arguments` of cargo's, in a folder of its own.
 fn build_in(folder: &str, arguments: &[&str], toolchain: &Toolchain) -> Result<PathBuf> {
     let mut command = cargo(toolchain, "build");
-    let folder = paths::target().join(folder);
     command
         .args(arguments)
         .args(["--package", "disco-boot", "--target-dir"])
-        .arg(&folder)
+        .arg(paths::target().join(folder))
         .env("RUSTFLAGS", WITHOUT_DEBUG);
     process::run_step("monitor: compile", "monitor", &mut command)?;
-    Ok(folder.join(TARGET).join("release/disco-boot"))
+    Ok(file_in(folder))
 }
 
 /// The monitor's ELF file as the flash needs it.
