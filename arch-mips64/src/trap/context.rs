@@ -97,6 +97,18 @@ pub enum Entry {
     Interrupt = 2,
 }
 
+/// What may be served without saving all registers.
+#[repr(u64)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Light {
+    /// A refill.
+    Refill = 0,
+    /// An entry of the TLB does not allow an access.
+    Fault = 1,
+    /// `hypcall` of a guest's kernel, in no delay slot.
+    Call = 3,
+}
+
 /// The real CPU's side of a virtual CPU.
 #[repr(C)]
 #[derive(Debug)]
@@ -139,6 +151,10 @@ pub struct GuestContext {
     pub stack: u64,
     /// `extern "C" fn(*mut GuestContext, Entry) -> *mut GuestContext`, this node's copy.
     pub handler: u64,
+    /// `extern "C" fn(*mut GuestContext, u64) -> u64`, this node's copy: serves a [`Light`], or gives 0, and `handler` has
+    /// to. It finds `pc`, `status` and the general registers that a function may use up saved, and may change them, EntryHi
+    /// and PageMask. 0 for none: everything goes to `handler`.
+    pub light: u64,
     /// `extern "C" fn(*mut GuestContext) -> !` for an exception of the monitor itself.
     pub fault_handler: u64,
     /// Status while the monitor runs.
@@ -170,6 +186,7 @@ impl GuestContext {
             fpu_mask: 0,
             stack: 0,
             handler: 0,
+            light: 0,
             fault_handler: 0,
             monitor_status: 0,
             counters: Counters {

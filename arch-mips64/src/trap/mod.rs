@@ -8,7 +8,7 @@ mod context;
 mod vectors;
 
 pub use context::{
-    Counters, Entry, GuestContext, L2Slot, LinearEntry, LinearPair, L2_EMPTY, L2_ENTRIES,
+    Counters, Entry, GuestContext, L2Slot, Light, LinearEntry, LinearPair, L2_EMPTY, L2_ENTRIES,
     L2_SLOTS_OFFSET,
 };
 

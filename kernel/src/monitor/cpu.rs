@@ -6,6 +6,7 @@
 
 use super::calls::Done;
 use super::device;
+use super::light;
 use super::real::{self, RealCpu};
 use super::resident::Resident;
 use super::sample::Sampler;
@@ -206,9 +207,10 @@ impl Cpu {
         unsafe { RealCpu::here() }
     }
 
-    /// Where traps of a virtual CPU go as a rule, for its context.
-    pub(super) const fn usual_handler(&self) -> u64 {
-        self.idle.handler
+    /// Lets traps of a virtual CPU go where they go as a rule.
+    pub(super) fn use_usual_handler(&self, context: &mut GuestContext) {
+        context.handler = self.idle.handler;
+        context.light = light::address();
     }
 
     /// A sample, a look at what is owed or the end of the turn is due at another time than before.
@@ -223,8 +225,7 @@ impl Cpu {
         resident.shared.shootdown.leave();
         let now = self.clock.now(cp0::count());
         let mut hardware = self.hardware();
-        let user = resident.vcpu.supervisor.is_some()
-            || resident.vcpu.context.status & u64::from(Status::KSU_USER.bits()) != 0;
+        let user = resident.vcpu.runs_user_mode();
         let trap = hardware.trap(entry, user);
         let outcome = resident
             .vcpu
@@ -555,7 +556,7 @@ impl Cpu {
         }
         let context = &mut resident.vcpu.context;
         context.stack = self.idle.stack;
-        context.handler = self.idle.handler;
+        self.use_usual_handler(context);
         context.fault_handler = self.idle.fault_handler;
         context.monitor_status = self.idle.monitor_status;
         context.base_status = self.idle.base_status;

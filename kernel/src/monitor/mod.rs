@@ -17,6 +17,7 @@ pub mod heat;
 pub mod hot;
 pub mod latency;
 pub mod lifecycle;
+mod light;
 pub mod load;
 mod magic;
 pub mod memory;

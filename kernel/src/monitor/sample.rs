@@ -180,7 +180,7 @@ impl Cpu {
         self.sampler.watched = None;
         self.sampler.hidden = resident.vcpu.hide();
         if self.sampler.hidden.is_some() {
-            resident.vcpu.context.handler = handle_sampled as *const () as u64;
+            use_sampling_handler(&mut resident.vcpu.context);
         }
         Some(&raw mut resident.vcpu.context)
     }
@@ -201,7 +201,7 @@ impl Cpu {
     fn sampled_trap(&mut self, entry: Entry) -> *mut GuestContext {
         // SAFETY: traps come from the loaded virtual CPU, which is this CPU's.
         let resident = unsafe { &mut *self.loaded };
-        resident.vcpu.context.handler = self.usual_handler();
+        self.use_usual_handler(&mut resident.vcpu.context);
         let hidden = self.sampler.hidden.take();
         let was_hidden = hidden.is_some();
         if let Some(hidden) = hidden {
@@ -214,7 +214,7 @@ impl Cpu {
             self.count_write(resident, &trap);
         }
         if self.sampler.watched.is_some() {
-            resident.vcpu.context.handler = handle_sampled as *const () as u64;
+            use_sampling_handler(&mut resident.vcpu.context);
         }
         if !counted {
             if was_hidden && !is_sample && self.sampler.tries < TRIES {
@@ -353,6 +353,12 @@ impl Cpu {
             self.sampler.learn_of_moves(looked, moved);
         }
     }
+}
+
+/// Lets the next trap of `context` come to [`handle_sampled`], whatever it is.
+fn use_sampling_handler(context: &mut GuestContext) {
+    context.handler = handle_sampled as *const () as u64;
+    context.light = 0;
 }
 
 /// Where the vectors call the monitor from a context that was prepared for a sample.

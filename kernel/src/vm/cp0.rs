@@ -154,10 +154,19 @@ impl Vcpu<'_> {
             }
             (5, 0) => special.set_page_mask(legal_page_mask(value & PAGE_MASK_FIELD)),
             (5, 5) => self.registers.pw_base = value,
-            (5, 6) => self.registers.pw_field = value & 0x3f_ffff_ffff,
-            (5, 7) => self.registers.pw_size = value & 0x7f_ffff_ffff,
+            (5, 6) => {
+                self.registers.pw_field = value & 0x3f_ffff_ffff;
+                self.registers.plan_walks();
+            }
+            (5, 7) => {
+                self.registers.pw_size = value & 0x7f_ffff_ffff;
+                self.registers.plan_walks();
+            }
             (6, 0) => self.tlb.set_wired(word),
-            (6, 6) => self.registers.pw_ctl = word & PW_CTL_WRITABLE,
+            (6, 6) => {
+                self.registers.pw_ctl = word & PW_CTL_WRITABLE;
+                self.registers.plan_walks();
+            }
             (7, 0) => self.set_hwrena(word & HWRENA_WRITABLE, hardware),
             (9, 0) => {
                 self.update_lines(now);

@@ -133,10 +133,10 @@ impl Vcpu<'_> {
         let waiting = self.has_interrupt();
         let open = status.contains(Status::IE) && !status.intersects(Status::EXL | Status::ERL);
         if waiting && open {
+            pass::<{ point::DELIVER }>();
             self.enter_vector(Exception::plain(code::INT), self.context.pc, false);
             self.special.set_pending(0);
             self.counters.interrupts += 1;
-            pass::<{ point::DELIVER }>();
         } else {
             self.special.set_pending(u64::from(waiting));
         }

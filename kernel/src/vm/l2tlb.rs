@@ -80,6 +80,8 @@ pub struct L2Tlb {
     origin: [u8; L2_ENTRIES],
     granule: Granule,
     victims: [Victim; VICTIMS],
+    /// A bit for each tag of a victim, and perhaps for others: see [`L2Tlb::victim_bit`].
+    victim_bits: u64,
     /// Which victim goes next; 0 while there was none.
     oldest: u8,
 }
@@ -120,6 +122,7 @@ impl L2Tlb {
                 guest: GuestPair { lo0: 0, lo1: 0 },
                 origin: 0,
             }; VICTIMS],
+            victim_bits: 0,
             oldest: 0,
         }
     }
@@ -130,6 +133,7 @@ impl L2Tlb {
             slot.tag = L2_EMPTY;
         }
         self.victims = [Victim::default(); VICTIMS];
+        self.victim_bits = 0;
         self.oldest = 0;
     }
 
@@ -154,9 +158,10 @@ impl L2Tlb {
         }
     }
 
-    /// The slot of a tag; the vector's assembly computes the same.
+    /// The slot of a tag; the vector's assembly computes the same. Programs use pages in a row, and those that take
+    /// turns have ASIDs in a row: 32 pairs apart they leave each other's alone.
     const fn index(&self, tag: u64) -> usize {
-        ((tag >> self.granule.shift()) ^ tag) as usize % L2_ENTRIES
+        (tag >> self.granule.shift()).wrapping_add(tag << 5) as usize % L2_ENTRIES
     }
 
     /// Puts a pair into its slot. `guest` is the guest's entry at the granule's size; `origin`
@@ -202,14 +207,24 @@ impl L2Tlb {
         // Counts from 1 once there was a victim.
         self.oldest = self.oldest % VICTIMS as u8 + 1;
         let gone = core::mem::replace(&mut self.victims[place], victim).mark;
+        let bits = self
+            .victims
+            .iter()
+            .map(|victim| self.victim_bit(victim.mark));
+        self.victim_bits = bits.fold(0, |bits, bit| bits | bit);
         (gone != 0).then_some(gone & !VICTIM_MARK)
     }
 
+    /// The bit of [`L2Tlb::victim_bits`] for a tag, marked or not.
+    const fn victim_bit(&self, tag: u64) -> u64 {
+        1 << (tag >> self.granule.shift() & 63)
+    }
+
     fn remove_victim(&mut self, tag: u64) -> bool {
-        let mut found = false;
-        if self.oldest == 0 {
+        if self.victim_bits & self.victim_bit(tag) == 0 {
             return false;
         }
+        let mut found = false;
         for victim in self
             .victims
             .iter_mut()
@@ -245,6 +260,9 @@ impl L2Tlb {
         let (pair, origin) = if self.slots[index].tag == tag {
             (self.guest[index], self.origin[index])
         } else {
+            if self.victim_bits & self.victim_bit(tag) == 0 {
+                return None;
+            }
             let is_it = |victim: &&Victim| victim.mark == tag | VICTIM_MARK;
             let victim = self.victims.iter().find(is_it)?;
             (victim.guest, victim.origin)

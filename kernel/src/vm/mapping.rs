@@ -35,20 +35,25 @@ pub enum Fault {
 /// Offset into guest-physical memory of an address in a linear window. EntryHi will do for an
 /// address: it leaves bits 61 to 48 of csseg out.
 pub const fn linear_offset(address: u64) -> Option<u64> {
-    let address = if address >> 62 == 3 {
-        address | 0x3fff << 48
-    } else {
-        address
-    };
-    if address >= CSSEG_WINDOW && address < CSSEG_WINDOW + CSSEG_WINDOW_SIZE {
-        Some(address - CSSEG_WINDOW)
-    } else if address >= XSSEG_WINDOW && address < XSSEG_MAPPED {
+    if address >> XSSEG_SHIFT == XSSEG_WINDOW >> XSSEG_SHIFT {
         // The cached and the uncached window differ in bit 46.
         Some(address & ((1 << 46) - 1))
+    } else if address >> 62 == 3
+        && (address | 0x3fff << 48) >> CSSEG_SHIFT == CSSEG_WINDOW >> CSSEG_SHIFT
+    {
+        Some(address & (CSSEG_WINDOW_SIZE - 1))
     } else {
         None
     }
 }
+
+/// The windows are aligned: their addresses have the bits from here on in common.
+const XSSEG_SHIFT: u32 = 47;
+const CSSEG_SHIFT: u32 = 28;
+const _: () = assert!(XSSEG_MAPPED - XSSEG_WINDOW == 1 << XSSEG_SHIFT);
+const _: () = assert!(XSSEG_WINDOW.is_multiple_of(1 << XSSEG_SHIFT));
+const _: () = assert!(CSSEG_WINDOW_SIZE == 1 << CSSEG_SHIFT);
+const _: () = assert!(CSSEG_WINDOW.is_multiple_of(CSSEG_WINDOW_SIZE));
 
 /// Whether the guest's own entries decide about `address`: it is in no linear window, nor beside
 /// or on the special page.
@@ -78,40 +83,42 @@ impl Vcpu<'_> {
             return self.fill_linear(address, offset, trap, pmap, hardware);
         }
         let asid = self.asid();
-        let found = self.tlb.find(address, asid);
-        let store = trap.miss_code() == code::TLBS;
-        // What an entry must have to be better than one with `lo`.
-        let better = |lo: u64| {
-            if store && lo & LO_V != 0 {
-                LO_V | LO_D
-            } else {
-                LO_V
-            }
-        };
-        let need = found.map_or(0, |(_, entry)| better(entry.lo(address)));
-        let has = |entry: &TlbEntry| entry.lo(address) & need == need;
-        if let Some((index, entry)) = found.filter(|(_, entry)| has(entry)) {
-            self.counters.vtlb_hits += 1;
-            pass::<{ point::VIRTUAL_TLB }>();
-            return self.serve(address, &entry, index, false, trap, pmap, hardware);
-        }
-        let walked = self.registers.walk(address, asid, pmap, hardware);
-        if let Some(entry) = walked.filter(has) {
+        let Some((index, entry)) = self.tlb.find(address, asid) else {
+            let Some(entry) = self.registers.walk(address, asid, pmap, hardware) else {
+                self.counters.refills_reflected += 1;
+                pass::<{ point::REFLECT_REFILL }>();
+                let exception = Exception::at(trap.miss_code(), address);
+                return Fault::Raise(Exception {
+                    refill: true,
+                    ..exception
+                });
+            };
             self.counters.walks += 1;
             pass::<{ point::WALK }>();
-            let origin = self.replace_stale(address, asid, &entry, hardware);
+            let origin = self.take_in(&entry, hardware);
             return self.serve(address, &entry, origin, false, trap, pmap, hardware);
+        };
+        let store = trap.miss_code() == code::TLBS;
+        // What an entry must have to be better than this one.
+        let need = if store && entry.lo(address) & LO_V != 0 {
+            LO_V | LO_D
+        } else {
+            LO_V
+        };
+        let has = |entry: &TlbEntry| entry.lo(address) & need == need;
+        if !has(&entry) {
+            let walked = self.registers.walk(address, asid, pmap, hardware);
+            if let Some(entry) = walked.filter(has) {
+                self.counters.walks += 1;
+                pass::<{ point::WALK }>();
+                let origin = self.replace_stale(address, asid, &entry, hardware);
+                return self.serve(address, &entry, origin, false, trap, pmap, hardware);
+            }
+        } else {
+            self.counters.vtlb_hits += 1;
+            pass::<{ point::VIRTUAL_TLB }>();
         }
-        if let Some((index, entry)) = found {
-            return self.serve(address, &entry, index, false, trap, pmap, hardware);
-        }
-        self.counters.refills_reflected += 1;
-        pass::<{ point::REFLECT_REFILL }>();
-        let exception = Exception::at(trap.miss_code(), address);
-        Fault::Raise(Exception {
-            refill: true,
-            ..exception
-        })
+        self.serve(address, &entry, index, false, trap, pmap, hardware)
     }
 
     /// The real CPU's TLB invalid or modified exception for `address`: an entry is there but does
@@ -185,19 +192,23 @@ impl Vcpu<'_> {
                 }
                 index
             }
-            _ => {
-                let index = self.tlb.next_random();
-                if !self.may_hide(entry) {
-                    // An invalid one that overlaps it came first, and would again.
-                    if let Some((index, _)) = self.tlb.iter().find(|(_, held)| held == entry) {
-                        return index;
-                    }
-                    let old = self.tlb.write(index, *entry);
-                    self.make_room(&old, hardware);
-                }
-                index
-            }
+            _ => self.take_in(entry, hardware),
         }
+    }
+
+    /// The index that a freshly walked entry counts under; it is in the virtual TLB from now on, unless the second level
+    /// will hold it.
+    fn take_in(&mut self, entry: &TlbEntry, hardware: &mut impl Hardware) -> u32 {
+        let index = self.tlb.next_random();
+        if !self.may_hide(entry) {
+            // An invalid one that overlaps it came first, and would again.
+            if let Some((index, _)) = self.tlb.iter().find(|(_, held)| held == entry) {
+                return index;
+            }
+            let old = self.tlb.write(index, *entry);
+            self.make_room(&old, hardware);
+        }
+        index
     }
 
     /// Whether the second level can hold all of `entry` in one slot where `tlbp` finds it, so that

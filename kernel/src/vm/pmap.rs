@@ -90,7 +90,7 @@ impl Backing {
     }
 
     const fn of(lo: u32) -> Self {
-        let page = MachinePage(lo as u64 >> 8);
+        let page = page_of(lo);
         match lo {
             0 => Self::Nothing,
             _ if lo & LO_V as u32 == 0 => Self::Moving(page),
@@ -109,6 +109,11 @@ impl Backing {
             Self::Moving(page) => read_only(page) & !(LO_V as u32),
         }
     }
+}
+
+/// The machine page of a pmap's word that is not 0.
+const fn page_of(lo: u32) -> MachinePage {
+    MachinePage(lo as u64 >> 8)
 }
 
 /// EntryLo of a machine page: valid, writable, cached.
@@ -276,8 +281,11 @@ impl<'a> Pmap<'a> {
         let lo = &self.entry(from.page())?.lo;
         let mut before = lo.load(Ordering::Acquire);
         for _ in 0..TRIES {
-            let page = Backing::of(before).page()?;
-            let found = read(MachineAddress(page.address().0 | from.offset_in_page()));
+            if before == 0 {
+                return None;
+            }
+            let page = page_of(before).address();
+            let found = read(MachineAddress(page.0 | from.offset_in_page()));
             fence(Ordering::Acquire);
             let after = lo.load(Ordering::Relaxed);
             if after == before {

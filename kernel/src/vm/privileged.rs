@@ -7,7 +7,7 @@ use super::pmap::Pmap;
 use super::trap::{Outcome, Trap};
 use super::vcpu::Vcpu;
 use super::vtlb::{TlbEntry, ASID_MASK, EHINV, LO_G, TLB_ENTRIES, VPN2_MASK};
-use disco_abi::{Call, CallError};
+use disco_abi::{Call, CallError, HYPCALL};
 use disco_arch::cp0::Status;
 use disco_arch::instruction::{Instruction, Privileged, Width};
 use disco_arch::point::pass;
@@ -248,6 +248,21 @@ impl Vcpu<'_> {
         }
         self.set_gpr(2, 0);
         Effect::Next
+    }
+
+    /// Executes `word`, an instruction of the guest's kernel in no delay slot, if it is a monitor call that concerns
+    /// nothing but the TLB and what goes with it; whether it was. The guest goes on behind it.
+    pub fn light_call(&mut self, word: u32, pmap: &Pmap, hardware: &mut impl Hardware) -> bool {
+        let call = Call::from_number(self.gpr(2));
+        let is_light = matches!(
+            call,
+            Some(Call::TlbInsert | Call::TlbFlushPage | Call::TlbFlushAll | Call::Context)
+        );
+        if word != HYPCALL || !is_light {
+            return false;
+        }
+        self.counters.traps += 1;
+        matches!(self.monitor_call(pmap, hardware), Effect::Next)
     }
 
     /// The monitor call `TlbInsert`.

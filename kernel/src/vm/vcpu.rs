@@ -9,6 +9,7 @@ use super::identity::Identity;
 use super::l2tlb::{Granule, L2Tlb};
 use super::special::SpecialPage;
 use super::vtlb::{VirtualTlb, ASID_MASK};
+use super::walker::Plan;
 use core::mem::offset_of;
 use disco_abi::{CSSEG_WINDOW, LINE_TIMER};
 use disco_arch::cp0::{Cause, Status};
@@ -54,6 +55,8 @@ pub struct Registers {
     pub pw_size: u64,
     /// PWCtl.
     pub pw_ctl: u32,
+    /// What PWField, PWSize and PWCtl say together.
+    pub plan: Plan,
     /// IntCtl's writable bits.
     pub int_ctl: u32,
     /// Registers that only keep what is written.
@@ -194,6 +197,11 @@ impl<'a> Vcpu<'a> {
     /// The ASID in use.
     pub fn asid(&self) -> u64 {
         self.context.entry_hi & ASID_MASK
+    }
+
+    /// Whether the guest trapped in its user mode.
+    pub fn runs_user_mode(&self) -> bool {
+        self.supervisor.is_some() || self.context.status & u64::from(Status::KSU_USER.bits()) != 0
     }
 
     /// EntryHi with a new ASID, for the guest and for the CPU.

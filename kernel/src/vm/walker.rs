@@ -17,6 +17,9 @@ const ENABLED: u32 = 1 << 31;
 const USER: u32 = 1 << 26;
 const SUPERVISOR: u32 = 1 << 27;
 
+/// PWSize.PS, 64-bit pointers: the only form that a 64-bit kernel uses.
+const WIDE: u64 = 1 << 30;
+
 /// A 6-bit field of PWField or PWSize.
 const fn field(register: u64, lowest: u32) -> u32 {
     (register >> lowest & 0x3f) as u32
@@ -25,7 +28,82 @@ const fn field(register: u64, lowest: u32) -> u32 {
 /// Lowest bits of the directory fields, top level first: base, global, upper, middle.
 const DIRECTORIES: [u32; 4] = [32, 24, 18, 12];
 
+/// Which bits of an address choose a slot of a table.
+#[derive(Clone, Copy, Debug, Default)]
+struct Level {
+    shift: u32,
+    mask: u64,
+}
+
+impl Level {
+    const fn slot(self, address: u64) -> u64 {
+        address >> self.shift & self.mask
+    }
+}
+
+/// How to walk, worked out when the registers that say it are written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plan {
+    /// For which of the four quarters of the address space, a bit each.
+    segments: u8,
+    /// Directories, top level first.
+    directories: [Level; 4],
+    /// How many there are.
+    count: usize,
+    /// The table with the entries.
+    table: Level,
+    /// By what an entry is rotated to become EntryLo.
+    rotate: u32,
+    page_mask: u64,
+    /// Bits of EntryLo that a TLB entry keeps.
+    kept: u64,
+}
+
+impl Plan {
+    /// That of registers with these values.
+    fn of(pw_ctl: u32, pw_field: u64, pw_size: u64) -> Option<Self> {
+        let page_shift = field(pw_field, 6);
+        let is_page = (12..=28).contains(&page_shift) && page_shift & 1 == 0;
+        if pw_ctl & ENABLED == 0 || pw_size & WIDE == 0 || !is_page {
+            return None;
+        }
+        let mut directories = [Level::default(); 4];
+        let mut count = 0;
+        let used = DIRECTORIES
+            .iter()
+            .filter(|&&level| field(pw_size, level) != 0);
+        for (&level, place) in used.zip(&mut directories) {
+            *place = Level {
+                shift: field(pw_field, level),
+                mask: low_bits(field(pw_size, level)),
+            };
+            count += 1;
+        }
+        let page_mask = ((2u64 << page_shift) - 1) & !0x1fff;
+        let user = u8::from(pw_ctl & USER != 0);
+        let supervisor = u8::from(pw_ctl & SUPERVISOR != 0);
+        Some(Self {
+            segments: user | supervisor << 1,
+            directories,
+            count,
+            table: Level {
+                shift: page_shift,
+                mask: low_bits(field(pw_size, 6)) & !1,
+            },
+            rotate: field(pw_field, 0).checked_sub(2)?,
+            page_mask,
+            // As a TLB entry is kept: no page number below the page's size, one G for both.
+            kept: LO_RI | LO_XI | 0x3fff_fffe & !(page_mask >> 13 << 6),
+        })
+    }
+}
+
 impl Registers {
+    /// Works out how to walk from now on.
+    pub fn plan_walks(&mut self) {
+        self.plan = Plan::of(self.pw_ctl, self.pw_field, self.pw_size).unwrap_or_default();
+    }
+
     /// The pair of pages that the guest's tables hold for `address`, if the guest has turned the
     /// walker on for such addresses and no directory is missing.
     pub fn walk(
@@ -35,13 +113,8 @@ impl Registers {
         pmap: &Pmap,
         hardware: &impl Hardware,
     ) -> Option<TlbEntry> {
-        let segment = match address >> 62 {
-            0 => USER,
-            1 => SUPERVISOR,
-            _ => return None,
-        };
-        // PWSize.PS, 64-bit pointers: the only form that a 64-bit kernel uses.
-        if self.pw_ctl & (ENABLED | segment) != ENABLED | segment || self.pw_size >> 30 & 1 == 0 {
+        let plan = &self.plan;
+        if plan.segments >> (address >> 62) & 1 == 0 {
             return None;
         }
         let slot = |pointer: u64, index: u64| {
@@ -51,23 +124,11 @@ impl Registers {
         };
         let load = |slot| pmap.read(slot, |address| hardware.load(address));
         let mut pointer = self.pw_base;
-        for level in DIRECTORIES {
-            let width = field(self.pw_size, level);
-            if width != 0 {
-                let index = address >> field(self.pw_field, level) & low_bits(width);
-                pointer = load(slot(pointer, index)?)?;
-            }
+        for level in plan.directories.iter().take(plan.count) {
+            pointer = load(slot(pointer, level.slot(address))?)?;
         }
-        let page_shift = field(self.pw_field, 6);
-        if !(12..=28).contains(&page_shift) || page_shift & 1 != 0 {
-            return None;
-        }
-        let index = address >> page_shift & low_bits(field(self.pw_size, 6)) & !1;
-        let rotate = field(self.pw_field, 0).checked_sub(2)?;
-        let page_mask = ((2u64 << page_shift) - 1) & !0x1fff;
-        // As a TLB entry is kept: no page number below the page's size, one G for both.
-        let kept = LO_RI | LO_XI | 0x3fff_fffe & !(page_mask >> 13 << 6);
-        let lo = |entry: u64| (entry >> rotate).rotate_right(2);
+        let index = plan.table.slot(address);
+        let lo = |entry: u64| (entry >> plan.rotate).rotate_right(2);
         let first = slot(pointer, index)?;
         let (even, odd) = if first.0 & 8 == 0 {
             // Behind one look at the page.
@@ -81,10 +142,10 @@ impl Registers {
         let (lo0, lo1) = (lo(even), lo(odd));
         let global = lo0 & lo1 & LO_G;
         Some(TlbEntry {
-            hi: address & VPN2_MASK & !(page_mask | 0x1fff) | asid & ASID_MASK,
-            lo0: lo0 & kept | global,
-            lo1: lo1 & kept | global,
-            page_mask,
+            hi: address & VPN2_MASK & !(plan.page_mask | 0x1fff) | asid & ASID_MASK,
+            lo0: lo0 & plan.kept | global,
+            lo1: lo1 & plan.kept | global,
+            page_mask: plan.page_mask,
         })
     }
 }

@@ -8,7 +8,7 @@ use disco_arch::trap::L2_ENTRIES;
 
 /// The slot that the assembly looks at for `tag`.
 pub fn slot_index(tag: u64, shift: u64) -> usize {
-    (((tag >> (shift & 63)) ^ tag) & 1023) as usize
+    ((tag >> (shift & 63)).wrapping_add(tag << 5) & 1023) as usize
 }
 
 /// What the vector does for a miss with this EntryHi; whether it served it.

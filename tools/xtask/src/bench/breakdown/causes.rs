@@ -97,7 +97,12 @@ pub fn of(stay: &StayReport) -> String {
         return cause.to_owned();
     }
     if passed("walk") {
-        return "miss: walk".to_owned();
+        let cause = if passed("reflect") {
+            "page fault: found by a walk, reflected"
+        } else {
+            "miss: walk"
+        };
+        return cause.to_owned();
     }
     if passed("fpu") {
         return "FPU enabled".to_owned();
