@@ -103,14 +103,16 @@ Examples:
 
 const BENCH_EXAMPLES: &str = "\
 Without WHAT, the same Linux with the same user land runs on the bare board and as the monitor's only guest, both with
-counted instructions, where a nanosecond is an instruction and a second run gives the same figures. docs/benchmarks.md says
-what is counted. A ratio over what is to be reached is told, and is no failure; a slowdown that --compare finds is one,
+counted instructions, where a nanosecond is an instruction and a second run gives the same figures. Once more they run
+beside a plugin that tells where instructions go. target/bench/report.html shows all of it beside the paper's figures.
+docs/benchmarks.md says what is counted. A ratio over what is to be reached is told, and is no failure; a slowdown that --compare finds is one,
 with exit status 1.
 
 Examples:
   cargo xtask bench --json bench.json
   cargo xtask bench --only pipes,dd --only boot
   cargo xtask bench --compare bench.json
+  cargo xtask bench --from new.json --compare bench.json
   cargo xtask bench --magic
   cargo xtask bench --breakdown --json breakdown.json
   cargo xtask bench sharing
@@ -411,7 +413,8 @@ pub struct BenchArgs {
     /// The one against the board in the exact model of FLASH's memory system: simulated time, with stalls.
     #[arg(long, conflicts_with = "what")]
     pub magic: bool,
-    /// Measure only these rows of the one against the board. May be given several times.
+    /// Measure only these rows, groups of rows or parts of the one against the board: a name that is none of them has all
+    /// listed. May be given several times.
     #[arg(
         long,
         value_name = "NAME[,NAME]",
@@ -425,6 +428,9 @@ pub struct BenchArgs {
     /// Keep the figures in this file.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Measure nothing: tell of the figures of the one against the board that --json has kept, and write their page.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["what", "magic", "breakdown", "only", "json"])]
+    pub from: Option<PathBuf>,
     /// Compare with what --json has kept, and fail if a figure of the guest or a ratio is more than 2 % worse.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["what", "magic", "breakdown"])]
     pub compare: Option<PathBuf>,

@@ -14,6 +14,7 @@ mod flash;
 mod fuzz;
 mod lint;
 mod numa_report;
+mod page;
 mod paths;
 mod payload;
 mod process;

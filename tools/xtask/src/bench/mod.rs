@@ -10,10 +10,12 @@ mod counters;
 mod modelled;
 mod net;
 mod numa;
+mod page;
 mod progress;
 mod reads;
 mod record;
 mod rows;
+mod selection;
 mod sharing;
 mod sides;
 mod table;
@@ -24,6 +26,7 @@ use crate::run::magic;
 use crate::setup::{Installer, Need};
 use anyhow::{ensure, Context, Result};
 use board::Wishes;
+use record::Record;
 use serde::Serialize;
 use serde_json::json;
 use std::fs;
@@ -37,6 +40,7 @@ const COUNTED: &[&str] = &[
     "-rtc",
     "base=2026-01-01,clock=vm",
 ];
+
 /// Keeps a benchmark's figures in the file `json`, if one was asked for.
 fn keep(json: Option<&Path>, benchmark: &str, figures: impl Serialize) -> Result<()> {
     let Some(path) = json else {
@@ -49,6 +53,9 @@ fn keep(json: Option<&Path>, benchmark: &str, figures: impl Serialize) -> Result
 /// Runs a benchmark: the one against the board if none is named.
 pub fn run(args: &BenchArgs, installer: &Installer) -> Result<ExitCode> {
     let wishes = Wishes::of(args)?;
+    if let Some(from) = &args.from {
+        return wishes.tell(&Record::read(from)?).map(status);
+    }
     let mut needs = vec![Need::Emulator];
     needs.extend(Need::MONITOR);
     let is_numa = matches!(args.what, Some(Benchmark::Numa | Benchmark::NumaCounters));
@@ -70,9 +77,13 @@ pub fn run(args: &BenchArgs, installer: &Installer) -> Result<ExitCode> {
         Some(Benchmark::Numa) => numa::run(json, &toolchain),
         Some(Benchmark::NumaCounters) => counters::run(json, &toolchain),
     }?;
-    Ok(if met {
+    Ok(status(met))
+}
+
+fn status(met: bool) -> ExitCode {
+    if met {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    })
+    }
 }

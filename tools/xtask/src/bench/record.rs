@@ -1,5 +1,6 @@
 //! What a run of the benchmark against the board has measured, as the file of `--json` has it.
 
+use super::breakdown::figures::Split;
 use super::rows::{Group, Row};
 use super::sides::{Figure, Measured};
 use crate::build::monitor::Image;
@@ -25,6 +26,9 @@ pub struct Record {
     pub conditions: Conditions,
     /// Both sides of each row.
     pub rows: Vec<Both>,
+    /// Where their instructions go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breakdown: Vec<Split>,
 }
 
 /// What the figures depend on; the computer that runs it is not among it.
@@ -140,6 +144,7 @@ impl Record {
             version: VERSION,
             conditions,
             rows: rows.iter().filter_map(both).collect::<Result<_>>()?,
+            breakdown: Vec::new(),
         })
     }
 
@@ -297,7 +302,11 @@ pub mod tests {
         let error = new(&guest, &side(1)).unwrap_err().to_string();
         assert_eq!(error, "the native side did not measure dd, loop");
         // Those that were not asked for may be missing.
-        let asked = rows::selected(&["pipes".to_owned()]).unwrap();
+        let asked: Vec<Row> = rows::ALL
+            .iter()
+            .copied()
+            .filter(|row| row.name == "pipes")
+            .collect();
         let record = Record::new(&asked, &side(1), &guest, Conditions::default()).unwrap();
         assert_eq!(record.rows.len(), 1);
     }

@@ -1,6 +1,5 @@
 //! The rows of the benchmark against the board: what is measured, what the paper says, and what is to be reached.
 
-use anyhow::{bail, Result};
 use serde::{Deserialize, Serialize};
 
 /// What a row is one of.
@@ -18,6 +17,15 @@ pub enum Group {
 impl Group {
     /// All, in order.
     pub const ALL: [Self; 3] = [Self::Boot, Self::Micro, Self::Shell];
+
+    /// What `--only` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Boot => "boot",
+            Self::Micro => "micro",
+            Self::Shell => "shell",
+        }
+    }
 
     /// For people.
     pub fn title(self) -> &'static str {
@@ -201,21 +209,6 @@ pub const ALL: &[Row] = &[
     },
 ];
 
-/// The rows with these names, in the table's order; all without a name.
-pub fn selected(only: &[String]) -> Result<Vec<Row>> {
-    for name in only {
-        if !ALL.iter().any(|row| row.name == name) {
-            let names: Vec<&str> = ALL.iter().map(|row| row.name).collect();
-            bail!(
-                "--only {name}: there is no such row; there are {}",
-                names.join(", ")
-            );
-        }
-    }
-    let wanted = |row: &&Row| only.is_empty() || only.iter().any(|name| name == row.name);
-    Ok(ALL.iter().filter(wanted).copied().collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,26 +238,5 @@ mod tests {
                 assert!(reach < paper, "{}", row.name);
             }
         }
-    }
-
-    #[test]
-    fn some_rows_can_be_wanted_in_any_order() {
-        let only = ["loop", "boot", "loop"].map(str::to_owned);
-        let names: Vec<&str> = selected(&only)
-            .unwrap()
-            .iter()
-            .map(|row| row.name)
-            .collect();
-        assert_eq!(names, ["boot", "loop"]);
-        assert_eq!(selected(&[]).unwrap().len(), ALL.len());
-    }
-
-    #[test]
-    fn a_name_that_is_no_row_is_told_with_those_that_are() {
-        let error = selected(&["boots".to_owned()]).unwrap_err().to_string();
-        assert!(
-            error.contains("--only boots") && error.contains("boot, null"),
-            "{error}"
-        );
     }
 }

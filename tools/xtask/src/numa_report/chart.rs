@@ -1,7 +1,8 @@
 //! Curves and bars over time, of the events `numa`.
 
 use super::recording::{NodeFigures, Recording};
-use super::svg::{begin, mib, percent, put, seconds, share, Time, LEFT, RIGHT, WIDTH};
+use super::svg::{mib, percent, seconds, share, Time, LEFT, RIGHT};
+use crate::page::{begin, put, WIDTH};
 use std::fmt::Write;
 use std::ops::Range;
 

@@ -1,7 +1,8 @@
 //! Heat maps: time to the right, a virtual machine's memory upwards, colours are nodes.
 
 use super::recording::{Part, VmRecording};
-use super::svg::{begin, put, seconds, Time, LEFT, RIGHT};
+use super::svg::{seconds, Time, LEFT, RIGHT};
+use crate::page::{begin, put};
 use std::fmt::Write;
 
 /// Columns of a map: with more snapshots, some are not drawn.

@@ -3,20 +3,17 @@
 use super::chart;
 use super::map::{self, Colour, Columns};
 use super::recording::{NodeFigures, Part, Recording, VmRecording};
-use super::svg::{mib, percent, put, seconds, Escaped, Time};
+use super::svg::{mib, percent, seconds, Time};
+use crate::page::{self, key, note, put, Escaped};
 
 const STYLE: &str = include_str!("style.css");
 
 /// The page of a recording: everything in it, nothing beside it.
 pub fn of(recording: &Recording) -> String {
     let mut out = String::new();
-    let name = Escaped(&recording.file);
-    put!(
-        &mut out,
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width\"/>\n<title>Memory in {name}</title>\n\
-         <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>Where memory was, and who used it</h1>\n"
-    );
+    let title = format!("Memory in {}", recording.file);
+    page::head(&mut out, &title, STYLE);
+    out.push_str("<h1>Where memory was, and who used it</h1>\n");
     introduction(&mut out, recording);
     legend(&mut out, recording);
     totals(&mut out, recording);
@@ -35,10 +32,6 @@ pub fn of(recording: &Recording) -> String {
     }
     out.push_str("</main>\n</body>\n</html>\n");
     out
-}
-
-fn note(out: &mut String, html: &str) {
-    put!(out, "<p class=\"note\">{html}</p>\n");
 }
 
 fn introduction(out: &mut String, recording: &Recording) {
@@ -97,14 +90,6 @@ fn legend(out: &mut String, recording: &Recording) {
         "The mouse on a drawing shows figures, and the lines of the file that they come from. Misses in maps are the \
          directory's counts, which are halved at the end of each reset interval; those of nodes are what was \
          counted in an interval. Sampled ones are samples.",
-    );
-}
-
-fn key(out: &mut String, class: &str, strength: f64, label: &str) {
-    put!(
-        out,
-        "<span><svg class=\"key\" viewBox=\"0 0 16 12\"><rect class=\"{class}\" width=\"16\" height=\"12\" \
-         fill-opacity=\"{strength}\"/></svg>{label}</span>\n"
     );
 }
 

@@ -1,41 +1,10 @@
 //! What the drawings of the page have in common.
 
-use std::fmt::{self, Display, Write};
+use crate::page::put;
 
-/// Adds to the page, as `format!` writes it.
-macro_rules! put {
-    ($out:expr, $($text:tt)*) => {{
-        // A string takes everything.
-        let _ = std::fmt::Write::write_fmt(&mut *$out, format_args!($($text)*));
-    }};
-}
-pub(super) use put;
-
-/// Width of a drawing, and where the part with the time axis begins and ends in it.
-pub const WIDTH: f64 = 1040.0;
+/// Where the part of a drawing with the time axis begins and ends in it.
 pub const LEFT: f64 = 96.0;
 pub const RIGHT: f64 = 1024.0;
-
-/// Text of others, for HTML and for attributes: no markup of its own, no control characters.
-pub struct Escaped<'a>(pub &'a str);
-
-impl Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                '\n' => f.write_char('\n')?,
-                _ if character.is_control() => f.write_char('\u{fffd}')?,
-                _ => f.write_char(character)?,
-            }
-        }
-        Ok(())
-    }
-}
 
 /// `local` of all misses in per cent.
 pub fn percent(local: u64, remote: u64) -> String {
@@ -121,13 +90,4 @@ impl Time {
             );
         }
     }
-}
-
-/// Begins a drawing of `height` that says `about` to who cannot see it.
-pub fn begin(out: &mut String, height: f64, about: &str) {
-    put!(
-        out,
-        "<svg viewBox=\"0 0 {WIDTH:.0} {height:.0}\" role=\"img\" aria-label=\"{}\">\n",
-        Escaped(about)
-    );
 }

@@ -3,7 +3,7 @@
 use super::map::{cells_of, look, Colour, FAINT};
 use super::recording::{Part, Recording, Snapshot};
 use super::{chart, page, read};
-use std::collections::BTreeMap;
+use crate::page::tests::elements;
 
 /// The events of a run on three nodes: the memory of `vm` is on node 0, and moves to node 2 after half of
 /// `rounds`.
@@ -48,33 +48,6 @@ fn recording(text: &str) -> Recording {
 fn error(text: &str) -> String {
     let result = read::read("run.jsonl", text.as_bytes());
     result.unwrap_err().to_string()
-}
-
-/// Checks that all elements are closed in order, that attributes are quoted, and that nothing comes from
-/// elsewhere; how often each element occurs.
-fn elements(html: &str) -> BTreeMap<String, usize> {
-    let mut open: Vec<String> = Vec::new();
-    let mut count = BTreeMap::new();
-    let body = html.strip_prefix("<!DOCTYPE html>\n").unwrap();
-    for piece in body.split('<').skip(1) {
-        let (tag, text) = piece.split_once('>').expect("an end of the tag");
-        let in_style = open.last().is_some_and(|tag| tag == "style") || tag == "style";
-        assert!(in_style || !text.contains('>'), "{piece}");
-        if let Some(name) = tag.strip_prefix('/') {
-            assert_eq!(open.pop().as_deref(), Some(name));
-            continue;
-        }
-        let name = tag.split([' ', '/']).next().unwrap().to_owned();
-        assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
-        assert!(!tag.contains("href") && !tag.contains("src="), "{tag}");
-        *count.entry(name.clone()).or_insert(0) += 1;
-        if !tag.ends_with('/') {
-            open.push(name);
-        }
-    }
-    assert!(open.is_empty(), "{open:?}");
-    assert!(!html.contains("url(") && !html.contains("@import") && !count.contains_key("script"));
-    count
 }
 
 fn has(html: &str, text: &str) {

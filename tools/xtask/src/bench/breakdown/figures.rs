@@ -3,11 +3,11 @@
 use super::causes;
 use anyhow::{Context, Result};
 use disco_breakdown::report::{Report, WindowReport};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// One thing that the monitor does for a guest.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cause {
     /// What it is.
     pub name: String,
@@ -18,7 +18,7 @@ pub struct Cause {
 }
 
 /// A side of a row. All are instructions.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Side {
     /// Programs.
     pub user: u64,
@@ -40,7 +40,7 @@ impl Side {
 }
 
 /// A row of the benchmark.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Split {
     /// Its name.
     pub name: String,
