@@ -10,6 +10,7 @@ pub mod cpu;
 #[cfg(target_os = "none")]
 pub mod fpu;
 pub mod instruction;
+pub mod lock;
 pub mod point;
 pub mod tlb;
 pub mod trap;

@@ -3,9 +3,9 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
 use disco_arch::board::XKPHYS_CACHED;
+use disco_arch::lock::Mutex;
 use disco_kernel::machine::layout::Range;
 use linked_list_allocator::Heap;
-use spin::Mutex;
 
 /// Guards the list of free blocks. Taken with interrupts off, innermost of all locks.
 struct BootHeap(Mutex<Heap>);

@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 use disco_arch::board::power;
 use disco_arch::board::uart::Uart;
-use spin::Mutex;
+use disco_arch::lock::Mutex;
 
 /// Guards COM1: one line at a time.
 static COM1: Mutex<Uart> = Mutex::new(Uart::com1());

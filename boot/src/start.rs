@@ -6,11 +6,12 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use disco_arch::board::count::{self, Reading};
 use disco_arch::board::{cps, interrupts, XKPHYS_CACHED};
 use disco_arch::cpu::{self, CpuStart};
+use disco_arch::lock::Mutex;
 use disco_arch::trap;
 use disco_flash::CPUS_MAX;
 use disco_kernel::machine::layout::{MachineLayout, MAILBOX};
 use disco_kernel::monitor::{self, Handover};
-use spin::{Mutex, Once};
+use spin::Once;
 
 /// TLB entries that `tlbwr` never replaces.
 const WIRED: u32 = 1;

@@ -1,7 +1,7 @@
 //! The GT64120 system controller. The reset code programs its windows.
 
 use super::registers::Registers;
-use spin::Mutex;
+use crate::lock::Mutex;
 
 /// Physical address of its registers, once the reset code has moved them.
 pub const REGISTERS: u64 = 0x1be0_0000;

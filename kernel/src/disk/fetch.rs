@@ -15,6 +15,8 @@ impl Disks {
     ///
     /// # Errors
     /// The disk has not so many, or not so much can be read.
+    #[cold]
+    #[inline(never)]
     pub fn fetch(
         &mut self,
         edge: &mut Edge<'_>,

@@ -241,6 +241,8 @@ impl Disks {
     ///
     /// # Errors
     /// What the call returns.
+    #[cold]
+    #[inline(never)]
     pub fn open(&mut self, vm: usize, number: u64) -> Result<(), CallError> {
         let (index, disk) = self.mount(vm, number)?;
         if let Some(owner) = disk.owner {
@@ -412,6 +414,8 @@ impl Disks {
     }
 
     /// Transfers may have ended: everything that waited for them goes on.
+    #[cold]
+    #[inline(never)]
     pub fn completed(&mut self, edge: &mut Edge<'_>) {
         while let Some((number, result)) = edge.device.completed() {
             self.transfer_ended(edge, number, result.is_ok());
@@ -427,6 +431,8 @@ impl Disks {
 
     /// It is tick `now`. A device that has not answered for `most` ticks is switched off: commands that
     /// wait for it fail.
+    #[cold]
+    #[inline(never)]
     pub fn time_passes(&mut self, edge: &mut Edge<'_>, now: u64, most: u64) {
         if self.transfers.oldest(now) > most {
             edge.device.give_up();
@@ -436,6 +442,8 @@ impl Disks {
 
     /// Virtual machine `vm` has ended: its commands and its private sectors that do not last go, and
     /// what it has alone is free for others. Transfers under way keep what they need.
+    #[cold]
+    #[inline(never)]
     pub fn vm_ended(&mut self, edge: &mut Edge<'_>, vm: usize) {
         let Some(queue) = self.queues.get_mut(vm) else {
             return;
@@ -473,6 +481,8 @@ impl Disks {
     }
 
     /// Gives up to `count` pages of the cache back; how many.
+    #[cold]
+    #[inline(never)]
     pub fn shrink(&mut self, memory: &dyn SharedMemory, count: usize) -> usize {
         self.cache.shrink(memory, count)
     }
@@ -483,6 +493,8 @@ impl Disks {
     }
 
     /// Tells `each` every use of a page that the disks have counted.
+    #[cold]
+    #[inline(never)]
     pub fn uses(&self, each: &mut dyn FnMut(Use, MachinePage)) {
         self.cache
             .iter()

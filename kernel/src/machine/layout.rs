@@ -163,6 +163,8 @@ pub enum LayoutError {
 }
 
 impl fmt::Display for LayoutError {
+    #[cold]
+    #[inline(never)]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Counts => f.write_str("it needs 1 to 16 CPUs, and 1 to as many nodes"),

@@ -141,6 +141,8 @@ pub struct WrongOwner {
 }
 
 impl core::fmt::Display for WrongOwner {
+    #[cold]
+    #[inline(never)]
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let page = self.page.0;
         match self.found {

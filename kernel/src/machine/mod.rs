@@ -65,6 +65,8 @@ pub enum MachineFailure {
 }
 
 impl core::fmt::Display for MachineFailure {
+    #[cold]
+    #[inline(never)]
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Entry(page) => {

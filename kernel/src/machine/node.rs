@@ -1,7 +1,7 @@
 //! A node: memory that some CPUs reach faster than others do.
 
 use core::sync::atomic::{AtomicU64, Ordering};
-use spin::Mutex;
+use disco_arch::lock::Mutex;
 
 use super::allocator::FreePages;
 use super::memmap::{Entry, MemMap, Owner, WrongOwner};

@@ -137,6 +137,52 @@ impl Cpu {
         &mut self,
         resident: &mut Resident,
         call: Call,
+        arguments: [u64; 4],
+    ) -> Result<Done, CallError> {
+        let vm = resident.vm;
+        let [first, second, third, _] = arguments;
+        match call {
+            // The virtual CPU's own affair; it has done these itself.
+            Call::Version
+            | Call::Deliver
+            | Call::TlbFlushAll
+            | Call::TlbFlushPage
+            | Call::TlbInsert
+            | Call::Context => Ok(Done::Value(0)),
+            Call::Yield => Ok(Done::Yield),
+            Call::IpiSend => self.ipi_send(vm, first, second),
+            Call::IpiTake => Ok(self.ipi_take(resident)),
+            Call::DiskCommand => self.disk_command(resident, [first, second, third]),
+            Call::DiskTake => self.disk_take(resident, first, second),
+            Call::NetSend => self.net_send(resident, first, second),
+            Call::NetReceive => self.net_receive(resident, first, second),
+            Call::Remap => self.remap(resident, [first, second, third]),
+            Call::PageFree => {
+                self.change_pages(resident, first, second, |memory, page| memory.free(page))
+            }
+            Call::PageZero => {
+                self.change_pages(resident, first, second, |memory, page| memory.clear(page))
+            }
+            Call::Shootdown => {
+                let mask = sibling_mask(vm, first)?;
+                let length = size_of::<ShootdownKeys>();
+                let range = GuestRange::check(&vm.pmap, second, length as u64, length)?;
+                let mut keys = [0; size_of::<ShootdownKeys>()];
+                range.read(self.guest_memory(resident), &mut keys)?;
+                self.shootdown(resident, mask, &keys, third);
+                Ok(Done::Value(0))
+            }
+            _ => self.try_rare_call(resident, call, arguments),
+        }
+    }
+
+    /// Calls that are made at start and end, and those of the console, whose code exists once.
+    #[cold]
+    #[inline(never)]
+    fn try_rare_call(
+        &mut self,
+        resident: &mut Resident,
+        call: Call,
         [first, second, third, _]: [u64; 4],
     ) -> Result<Done, CallError> {
         let vm = resident.vm;
@@ -187,7 +233,6 @@ impl Cpu {
                 let now = self.now();
                 Ok(Done::Value(self.monitor.wall_clock(now)))
             }
-            Call::Yield => Ok(Done::Yield),
             Call::TestVerdict => {
                 let verdict = Verdict::from_number(first).ok_or(CallError::BadArgument)?;
                 let message = self.message(resident, second, third)?;
@@ -200,45 +245,20 @@ impl Cpu {
                 self.monitor.event(event, now, Some(slot));
                 Ok(Done::Value(0))
             }
-            // The virtual CPU's own affair; it has done these itself.
-            Call::Version
-            | Call::Deliver
-            | Call::TlbFlushAll
-            | Call::TlbFlushPage
-            | Call::TlbInsert
-            | Call::Context => Ok(Done::Value(0)),
             Call::CpuStart => self.cpu_start(vm, first, second, third),
             Call::CpuStop => self.cpu_stop(resident),
             Call::CpuState => self.cpu_state(vm, first),
-            Call::IpiSend => self.ipi_send(vm, first, second),
-            Call::IpiTake => Ok(self.ipi_take(resident)),
             Call::DiskInfo => self.disk_info(resident, first, second),
             Call::DiskOpen => self.disk_open(resident, first),
-            Call::DiskCommand => self.disk_command(resident, [first, second, third]),
-            Call::DiskTake => self.disk_take(resident, first, second),
             Call::NetInfo => self.net_info(resident, first),
             Call::NetPeer => self.net_peer(resident, first, second),
-            Call::NetSend => self.net_send(resident, first, second),
-            Call::NetReceive => self.net_receive(resident, first, second),
-            Call::Remap => self.remap(resident, [first, second, third]),
-            Call::PageFree => {
-                self.change_pages(resident, first, second, |memory, page| memory.free(page))
-            }
-            Call::PageZero => {
-                self.change_pages(resident, first, second, |memory, page| memory.clear(page))
-            }
-            Call::Shootdown => {
-                let mask = sibling_mask(vm, first)?;
-                let length = size_of::<ShootdownKeys>();
-                let range = GuestRange::check(&vm.pmap, second, length as u64, length)?;
-                let mut keys = [0; size_of::<ShootdownKeys>()];
-                range.read(self.guest_memory(resident), &mut keys)?;
-                self.shootdown(resident, mask, &keys, third);
-                Ok(Done::Value(0))
-            }
+            // The others are not rare.
+            _ => Err(CallError::NoSuchCall),
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn message(
         &self,
         resident: &mut Resident,

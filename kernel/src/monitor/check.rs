@@ -11,8 +11,8 @@ use crate::vm::vtlb::{ASID_MASK, LO_D, LO_V};
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU32, Ordering};
 use disco_arch::board::interrupts;
+use disco_arch::lock::Mutex;
 use disco_arch::tlb;
-use spin::Mutex;
 
 /// A CPU's audit: asked for by CPU 0, done by its CPU.
 #[derive(Debug)]
@@ -201,6 +201,8 @@ impl Resident {
 
 impl Cpu {
     /// Audits what this CPU owns, if it was asked to since the last time.
+    #[cold]
+    #[inline(never)]
     pub(super) fn answer_audit(&self) {
         let place = &self.shared.audit;
         let asked = place.asked.load(Ordering::Acquire);

@@ -134,6 +134,7 @@ impl Cpu {
     ///
     /// # Safety
     /// `place` is this CPU's alone; `stack` is the end of the stack that its traps use.
+    #[inline(never)]
     pub unsafe fn init(place: *mut Self, monitor: &'static Monitor, number: usize, stack: u64) {
         let Some(shared) = monitor.cpus.get(number).copied().flatten() else {
             panic!("CPU {number} is not prepared");
@@ -306,6 +307,8 @@ impl Cpu {
 
     /// Ends the virtual machine of `slot`, of which a virtual CPU runs here: in the turn that
     /// follows, which is due now.
+    #[cold]
+    #[inline(never)]
     fn end(&self, slot: &VmSlot, reason: &'static str, message: Message, restart: bool) -> bool {
         let ending = Ending {
             reason,
@@ -358,6 +361,8 @@ impl Cpu {
     }
 
     /// Serves the real devices on CPU 0, and starts virtual machines whose guests have come from there.
+    #[cold]
+    #[inline(never)]
     fn serve_devices(&mut self) {
         pass::<{ point::DEVICES }>();
         let now = self.now();

@@ -22,7 +22,7 @@ use disco_arch::board::virtio::network;
 use disco_arch::board::virtio::transport::{Interrupt, Kind, Transport};
 use disco_arch::board::virtio::Unusable;
 use disco_arch::board::{interrupts, PCI_MEMORY};
-use spin::Mutex;
+use disco_arch::lock::Mutex;
 
 const _: () = assert!(size_of::<Frame>() == network::FRAME_MAX);
 
@@ -132,6 +132,8 @@ impl Devices {
     }
 }
 
+#[cold]
+#[inline(never)]
 fn notice(text: &dyn Display) {
     CONSOLE.lock().notice(format_args!("{text}"));
 }
@@ -188,6 +190,8 @@ pub(super) fn attention_wanted() -> bool {
 impl Monitor {
     /// Serves the devices that ask for it, on CPU 0 at tick `now`. What comes of it for virtual CPUs is
     /// posted.
+    #[cold]
+    #[inline(never)]
     pub(super) fn serve_devices(&'static self, now: u64) {
         let all = attention_wanted() && ATTENTION.swap(false, Ordering::AcqRel);
         let mut claimed = all;
@@ -213,6 +217,8 @@ impl Monitor {
 
     /// It is tick `now`, on CPU 0, whose timer has interrupted: at least every
     /// [`crate::clock::LOOK_AT_CLOCK`].
+    #[cold]
+    #[inline(never)]
     pub(super) fn look_at_devices(&'static self, now: u64) {
         let due = &self.devices.look_due;
         if now >= due.load(Ordering::Relaxed) {
@@ -223,6 +229,8 @@ impl Monitor {
 
     /// An interrupt that nobody admits and that does not end would keep CPU 0 from its guests: all
     /// devices are switched off.
+    #[cold]
+    #[inline(never)]
     fn count_unclaimed(&self, claimed: bool) {
         let unclaimed = &self.devices.unclaimed;
         let count = if claimed {
@@ -243,6 +251,8 @@ impl Monitor {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn device_failed(&self, device: &str, now: u64) {
         notice(&format_args!(
             "the real {device} does not work as it should: it was switched off"

@@ -23,8 +23,8 @@ use core::sync::atomic::Ordering;
 use disco_abi::{CallError, DiskInfo, DiskMode, DISK_COMMANDS_MAX, LINE_DISK, PAGE_SIZE};
 use disco_arch::board::XKPHYS_CACHED;
 use disco_arch::cp0;
+use disco_arch::lock::Mutex;
 use disco_flash::{text, DescriptionView, NONE};
-use spin::Mutex;
 
 /// How long the device may take for a transfer of a log's recovery, in seconds: Count wraps after 25.
 const PATIENCE: u64 = 20;
@@ -79,6 +79,8 @@ pub(super) fn make_disks(
 struct TablePages(&'static Monitor);
 
 impl<T: Default + 'static, const N: usize> Supply<T, N> for TablePages {
+    #[cold]
+    #[inline(never)]
     fn more(&self) -> Option<&'static mut [T; N]> {
         const { assert!(size_of::<[T; N]>() <= PAGE_SIZE as usize) };
         let machine = &self.0.machine;
@@ -176,17 +178,23 @@ impl Monitor {
     }
 
     /// Transfers of the real disk may have ended, says its interrupt.
+    #[cold]
+    #[inline(never)]
     pub(super) fn disk_ready(&'static self) {
         let _ = self.with_disks(NodeId(0), |disks, edge| disks.completed(edge));
     }
 
     /// It is tick `now`: a real disk that does not answer is switched off. On CPU 0, now and then.
+    #[cold]
+    #[inline(never)]
     pub(super) fn disk_time_passes(&'static self, now: u64) {
         let most = ANSWER_MAX * count_hz();
         let _ = self.with_disks(NodeId(0), |disks, edge| disks.time_passes(edge, now, most));
     }
 
     /// Takes up to `count` pages from the global disk cache that nobody else uses; whether there was one.
+    #[cold]
+    #[inline(never)]
     pub(super) fn shrink_cache(&'static self, node: NodeId, count: usize) -> bool {
         // Blocks that were in use since the last search are passed by once. Each is bounded.
         const SEARCHES: usize = 4;
@@ -198,6 +206,8 @@ impl Monitor {
     }
 
     /// A virtual machine has ended.
+    #[cold]
+    #[inline(never)]
     pub(super) fn disk_vm_ended(&'static self, slot: &VmSlot) {
         let vm = slot.id.0.into();
         let _ = self.with_disks(NodeId(0), |disks, edge| disks.vm_ended(edge, vm));
@@ -206,6 +216,8 @@ impl Monitor {
 
 impl Cpu {
     /// The call `DiskInfo`.
+    #[cold]
+    #[inline(never)]
     pub(super) fn disk_info(
         &self,
         resident: &mut Resident,
@@ -225,6 +237,8 @@ impl Cpu {
     }
 
     /// The call `DiskOpen`.
+    #[cold]
+    #[inline(never)]
     pub(super) fn disk_open(
         &mut self,
         resident: &Resident,
@@ -239,6 +253,8 @@ impl Cpu {
     }
 
     /// A call for a virtual machine's disk is refused.
+    #[cold]
+    #[inline(never)]
     fn disk_refused(
         &mut self,
         slot: &VmSlot,
@@ -255,6 +271,8 @@ impl Cpu {
     }
 
     /// Tells people what of a virtual machine's disk has failed.
+    #[cold]
+    #[inline(never)]
     fn tell_fault(&mut self, slot: &VmSlot, fault: Option<(&'static str, Fault, usize)>) {
         let Some((disk, fault, owner)) = fault else {
             return;

@@ -51,6 +51,8 @@ impl Monitor {
     ///
     /// # Errors
     /// There is no such partition, or no memory for what is to be read.
+    #[cold]
+    #[inline(never)]
     pub(super) fn fetch(&'static self, slot: &VmSlot) -> Result<bool, StartError> {
         let vm = slot.id.0.into();
         let mut any = false;
@@ -77,6 +79,8 @@ impl Monitor {
     }
 
     /// Virtual machines whose guests have been read start, on CPU 0; `clock` tells ticks.
+    #[cold]
+    #[inline(never)]
     pub(super) fn loads_go_on(&'static self, clock: &mut dyn FnMut() -> u64) {
         let loading = self.loading.load(Ordering::Relaxed);
         for slot in self

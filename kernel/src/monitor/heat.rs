@@ -16,7 +16,7 @@ use crate::numa::Interval;
 use crate::vm::pmap::Pmap;
 use core::sync::atomic::{AtomicU64, Ordering};
 use disco_abi::PAGE_SIZE;
-use spin::Mutex;
+use disco_arch::lock::Mutex;
 
 /// Guest pages that are looked at in a step.
 const PAGES: u64 = 256;

@@ -16,6 +16,8 @@ use disco_arch::board::interrupts;
 impl Monitor {
     /// Starts every virtual machine that the description says is started at boot, on CPU 0. `now`
     /// tells ticks.
+    #[cold]
+    #[inline(never)]
     pub fn start_all(&'static self, mut now: impl FnMut() -> u64) {
         let machine = self.description.machine;
         let event = Event::Boot {
@@ -42,6 +44,8 @@ impl Monitor {
     ///
     /// # Errors
     /// It cannot be built; the slot says so too. One that runs already is left alone.
+    #[cold]
+    #[inline(never)]
     pub fn start(&'static self, slot: &'static VmSlot, now: u64) -> Result<(), StartError> {
         let mut state = slot.state.lock();
         self.start_at(slot, &mut state, (now, 0), &mut || now)
@@ -191,6 +195,8 @@ impl Monitor {
     /// `others` want that CPU, too, and `clock` tells ticks: what is done here takes the CPU's
     /// time from them. So one that restarts begins only when each of them may have run for as
     /// long; or a reboot in a loop would get more than its share.
+    #[cold]
+    #[inline(never)]
     pub fn finish(&'static self, vcpu: VcpuId, others: u64, clock: &mut dyn FnMut() -> u64) {
         let now = clock();
         let Some((slot, _)) = self.slot_of(vcpu) else {

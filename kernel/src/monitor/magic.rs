@@ -14,9 +14,9 @@ use crate::numa::{HotPages, Settings};
 use core::slice;
 use core::sync::atomic::AtomicU32;
 use disco_arch::board::XKPHYS_CACHED;
+use disco_arch::lock::Mutex;
 use disco_flash::Description;
 use disco_magic::Region;
-use spin::Mutex;
 
 /// Guards the taking of hot pages: innermost but for a slot's state, which is not waited for under it.
 pub(super) type MagicSource = Mutex<Exact<Region<'static>>>;

@@ -15,9 +15,9 @@ use crate::vm::revoke::PageSet;
 use crate::vm::shootdown::ShootdownBox;
 use crate::vm::vcpu::Vcpu;
 use core::sync::atomic::Ordering;
+use disco_arch::lock::MutexGuard;
 use disco_arch::point::pass;
 use disco_magic::point;
-use spin::MutexGuard;
 
 /// Machine pages that are kept back until no TLB maps them; with more, they forget earlier.
 const OLD_MAX: usize = 32;

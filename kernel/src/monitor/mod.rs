@@ -54,10 +54,11 @@ use disco_abi::PAGE_SIZE;
 use disco_arch::board::uart::Uart;
 use disco_arch::board::{rtc, XKPHYS_CACHED};
 use disco_arch::cp0;
+use disco_arch::lock::{Mutex, MutexGuard};
 use disco_flash::{DescriptionView, CPUS_MAX, NONE, VMS_MAX};
 use partition::Partitions;
 use slot::VmSlot;
-use spin::{Mutex, Once};
+use spin::Once;
 
 /// What the firmware hands over.
 #[derive(Clone, Copy, Debug)]
@@ -396,6 +397,7 @@ fn mark_payload(node: &Node, payload: Range) {
 impl Monitor {
     /// Writes an event at tick `now`, about virtual machine `vm` if one is given.
     #[inline(never)]
+    #[cold]
     pub fn event(&self, event: Event, now: u64, vm: Option<&VmSlot>) {
         let mut line = EventLine(self.events.lock());
         // A serial line takes everything: writing cannot fail.
@@ -415,7 +417,7 @@ impl Monitor {
     }
 }
 
-struct EventLine<'a>(spin::MutexGuard<'a, Uart>);
+struct EventLine<'a>(MutexGuard<'a, Uart>);
 
 impl Write for EventLine<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {

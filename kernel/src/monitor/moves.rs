@@ -54,6 +54,8 @@ pub enum Refused {
 }
 
 impl fmt::Display for Refused {
+    #[cold]
+    #[inline(never)]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("there is no machine page behind it yet"),

@@ -55,6 +55,8 @@ fn is_connected(slot: &VmSlot) -> bool {
 
 impl Cpu {
     /// The call `NetInfo`.
+    #[cold]
+    #[inline(never)]
     pub(super) fn net_info(
         &self,
         resident: &mut Resident,
@@ -78,6 +80,8 @@ impl Cpu {
     }
 
     /// The call `NetPeer`.
+    #[cold]
+    #[inline(never)]
     pub(super) fn net_peer(
         &self,
         resident: &mut Resident,
@@ -243,6 +247,8 @@ impl Cpu {
     }
 
     /// Tells of what was refused, and what the call returns for it.
+    #[cold]
+    #[inline(never)]
     fn net_refused(&mut self, vm: &ResidentVm, refused: Refused) -> Result<Done, CallError> {
         if self.monitor.subnet.lock().tells(vm.slot.id, refused) {
             let event = Event::NetRefused {

@@ -24,9 +24,9 @@ use core::{fmt, mem, ptr, slice};
 use disco_abi::{
     BOOT_INFO_GUEST_PHYSICAL, BOOT_MAGIC, CSSEG_WINDOW, CSSEG_WINDOW_SIZE, PAGE_SIZE, VCPUS_PER_VM,
 };
+use disco_arch::lock::Mutex;
 use disco_arch::trap::{GuestContext, LinearEntry};
 use disco_flash::CPUS_MAX;
-use spin::Mutex;
 
 /// A running virtual machine: what its virtual CPUs share. It lies in memory of the node where it
 /// was started.
@@ -111,6 +111,8 @@ impl From<NoMemory> for StartError {
 }
 
 impl fmt::Display for StartError {
+    #[cold]
+    #[inline(never)]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoMemory => f.write_str(
@@ -156,6 +158,8 @@ impl Monitor {
     }
 
     /// Frees every page of a virtual machine whose virtual CPUs are off.
+    #[cold]
+    #[inline(never)]
     pub(super) fn clear_away(&self, vm: &ResidentVm) {
         for (_, backing) in vm.pmap.iter() {
             if let Backing::Shared(page) = backing {
@@ -169,6 +173,8 @@ impl Monitor {
         self.memory_freed();
     }
 
+    #[link_section = ".text.once"]
+    #[inline(never)]
     fn fill(
         &'static self,
         vm: &'static ResidentVm,
@@ -197,6 +203,8 @@ impl Monitor {
     }
 
     /// All moves that it may make at once.
+    #[link_section = ".text.once"]
+    #[inline(never)]
     fn new_budget(&self, slot: &VmSlot) -> MoveBudget {
         let vcpus = slot.vcpu_count();
         // Whatever the time is now: more than all it will not have.
@@ -204,6 +212,8 @@ impl Monitor {
     }
 
     /// What the virtual CPUs of `slot` share, as yet without them.
+    #[link_section = ".text.once"]
+    #[inline(never)]
     fn place_tables(
         &self,
         slot: &'static VmSlot,
@@ -221,25 +231,28 @@ impl Monitor {
         let entries = unsafe { slice::from_raw_parts(entries.as_ptr().cast(), pages as usize) };
         let pmap = self.place_views(slot, entries, memory)?;
         let place = head.as_mut_ptr().cast::<ResidentVm>();
-        // SAFETY: as above; the reference is made of what was written.
+        // SAFETY: as above; everything is written before the reference is made, but for the lists of hot
+        // pages, which no stack has room for: zeros are free locks around empty ones.
         unsafe {
-            place.write(ResidentVm {
-                slot,
-                pmap,
-                backing: Mutex::new(()),
-                budget: Mutex::new(self.new_budget(slot)),
-                hot: [const { Mutex::new(HotPages::new()) }; NODES_MAX],
-                promised: AtomicU64::new(0),
-                paused: AtomicU64::new(0),
-                vcpus: [const { AtomicPtr::new(ptr::null_mut()) }; VCPUS_PER_VM],
-                shared: [const { VcpuShared::new() }; VCPUS_PER_VM],
-            });
+            (&raw mut (*place).slot).write(slot);
+            (&raw mut (*place).pmap).write(pmap);
+            (&raw mut (*place).backing).write(Mutex::new(()));
+            (&raw mut (*place).budget).write(Mutex::new(self.new_budget(slot)));
+            (&raw mut (*place).promised).write(AtomicU64::new(0));
+            (&raw mut (*place).paused).write(AtomicU64::new(0));
+            for vcpu in 0..VCPUS_PER_VM {
+                let none = AtomicPtr::new(ptr::null_mut());
+                (&raw mut (*place).vcpus[vcpu]).write(none);
+                (&raw mut (*place).shared[vcpu]).write(VcpuShared::new());
+            }
             Ok(&*place)
         }
     }
 
     /// The map in `entries` of `memory` bytes with a view for each node in that node's memory, if there
     /// are several.
+    #[link_section = ".text.once"]
+    #[inline(never)]
     fn place_views(
         &self,
         slot: &VmSlot,
@@ -425,6 +438,8 @@ impl ResidentVm {
 impl Resident {
     /// The state that `docs/virtual-machine.md` promises at an ELF guest's entry, at `pc` with
     /// `argument` in `$a0`. It keeps what it has counted.
+    #[cold]
+    #[inline(never)]
     pub fn reset(&mut self, pc: u64, argument: u64, now: u64) {
         const A0: usize = 4;
         const A1: usize = 5;

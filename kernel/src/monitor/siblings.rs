@@ -95,6 +95,8 @@ pub(super) fn await_siblings(vm: &ResidentVm, waiting: u16) {
 
 impl Cpu {
     /// The call `CpuStart`.
+    #[cold]
+    #[inline(never)]
     pub(super) fn cpu_start(
         &mut self,
         vm: &'static ResidentVm,
@@ -121,6 +123,8 @@ impl Cpu {
     }
 
     /// The call `CpuStop`.
+    #[cold]
+    #[inline(never)]
     pub(super) fn cpu_stop(&mut self, resident: &Resident) -> Result<Done, CallError> {
         let mut state = resident.vm.slot.state.lock();
         let others = !(1 << resident.vcpu.number);
@@ -134,6 +138,8 @@ impl Cpu {
     }
 
     /// The call `CpuState`.
+    #[cold]
+    #[inline(never)]
     pub(super) fn cpu_state(&self, vm: &ResidentVm, number: u64) -> Result<Done, CallError> {
         let vcpu = vm.slot.vcpu(sibling(vm, number)?);
         let on = self.monitor.scheduler.home(vcpu).is_some();

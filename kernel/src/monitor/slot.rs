@@ -6,8 +6,8 @@ use crate::machine::VmId;
 use crate::schedule::VcpuId;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use disco_abi::MESSAGE_MAX;
+use disco_arch::lock::Mutex;
 use disco_flash::{text, Vm as Described};
-use spin::Mutex;
 
 /// A guest's text, cut to what a call takes.
 #[derive(Clone, Copy, Debug)]

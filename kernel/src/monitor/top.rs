@@ -14,7 +14,7 @@ use crate::numa::estimate::Estimate;
 use crate::numa::hottest::{HotPage, Hottest};
 use crate::numa::{Counters, Interval, NodeSet, NumaCounters, Why};
 use core::sync::atomic::Ordering;
-use spin::Mutex;
+use disco_arch::lock::Mutex;
 
 /// Records in a piece.
 const RECORDS: usize = 2048;

@@ -15,8 +15,8 @@ use crate::net::switch::Subnet;
 use crate::vm::pmap::Backing;
 use core::sync::atomic::Ordering;
 use disco_abi::PAGE_SIZE;
+use disco_arch::lock::MutexGuard;
 use disco_flash::VMS_MAX;
-use spin::MutexGuard;
 
 /// Users of one page that are found in one pass.
 const USERS_AT_ONCE: usize = 16;

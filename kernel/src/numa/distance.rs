@@ -28,6 +28,8 @@ pub struct WrongDistance {
 }
 
 impl fmt::Display for WrongDistance {
+    #[cold]
+    #[inline(never)]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (from, to) = (self.from.0, self.to.0);
         write!(

@@ -81,6 +81,8 @@ pub enum QueueFailure {
 }
 
 impl core::fmt::Display for QueueFailure {
+    #[cold]
+    #[inline(never)]
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let (cpu, vcpu, what) = match self {
             Self::TwoStates(cpu, vcpu) => (cpu, vcpu, "has two states"),

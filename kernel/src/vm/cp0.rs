@@ -19,6 +19,8 @@ const CONFIG5_WRITABLE: u32 = 1 << 8 | 1 << 9;
 /// [`Registers::plain`] and the writable bits.
 ///
 /// [`Registers::plain`]: super::vcpu::Registers::plain
+#[cold]
+#[inline(never)]
 const fn plain(register: Cp0Register) -> Option<(usize, u64)> {
     const WORD: u64 = 0xffff_ffff;
     let odd = register.select & 1;
@@ -85,13 +87,7 @@ impl Vcpu<'_> {
             (4, 0) => special.context(),
             (4, 2) => special.user_local(),
             (5, 0) => special.page_mask(),
-            (5, 1) => sign(own.page_grain),
             (5, 5) => own.pw_base,
-            (5, 6) => own.pw_field,
-            (5, 7) => own.pw_size,
-            (6, 0) => u64::from(self.tlb.wired()),
-            (6, 6) => sign(own.pw_ctl),
-            (7, 0) => sign(own.hwrena),
             (8, 0) => special.bad_vaddr(),
             (8, 1) => sign(special.bad_instr()),
             (8, 2) => sign(special.bad_instr_p()),
@@ -99,18 +95,33 @@ impl Vcpu<'_> {
             (10, 0) => special.entry_hi(),
             (11, 0) => sign(own.compare),
             (12, 0) => sign(self.status_read()),
-            (12, 1) => sign(0xe000_0000 | own.int_ctl),
             (13, 0) => sign(self.cause_read()),
             (14, 0) => special.epc(),
+            (20, 0) => special.xcontext(),
+            (31, select @ 2..) => special.kscratch(usize::from(select) - 2),
+            _ => self.rare_cp0_value(register),
+        }
+    }
+
+    /// What is read when a kernel starts, or not at all.
+    #[cold]
+    fn rare_cp0_value(&self, register: Cp0Register) -> u64 {
+        let own = &self.registers;
+        match (register.number, register.select) {
+            (5, 1) => sign(own.page_grain),
+            (5, 6) => own.pw_field,
+            (5, 7) => own.pw_size,
+            (6, 0) => u64::from(self.tlb.wired()),
+            (6, 6) => sign(own.pw_ctl),
+            (7, 0) => sign(own.hwrena),
+            (12, 1) => sign(0xe000_0000 | own.int_ctl),
             (15, 0) => sign(self.identity.prid),
             (15, 1) => own.ebase | u64::from(self.number),
             (16, 0) => sign(own.config0),
             (16, 5) => sign(own.config5),
             (16, select @ 1..=4) => sign(self.identity.config[usize::from(select)]),
             (17, 0) => 1,
-            (20, 0) => special.xcontext(),
-            (30, 0) => special.error_epc(),
-            (31, select @ 2..) => special.kscratch(usize::from(select) - 2),
+            (30, 0) => self.special.error_epc(),
             _ => plain(register).map_or(0, |(place, _)| own.plain[place]),
         }
     }
@@ -154,6 +165,41 @@ impl Vcpu<'_> {
             }
             (5, 0) => special.set_page_mask(legal_page_mask(value & PAGE_MASK_FIELD)),
             (5, 5) => self.registers.pw_base = value,
+            (10, 0) => {
+                // A reserved region (2, xkphys) leaves R as it is.
+                const R: u64 = 3 << 62;
+                let r = if value >> 62 == 2 {
+                    special.entry_hi() & R
+                } else {
+                    value & R
+                };
+                self.set_entry_hi(value & !R & (VPN2_MASK | EHINV | ASID_MASK) | r);
+            }
+            (11, 0) => {
+                self.registers.compare = word;
+                self.clear_timer();
+                self.arm_timer(now);
+            }
+            (12, 0) => self.write_status(word),
+            (13, 0) => self.set_cause(word, now, hardware),
+            (14, 0) => special.set_epc(value),
+            (31, select @ 2..) => special.set_kscratch(usize::from(select) - 2, value),
+            _ => self.write_rare_cp0(register, value, now, hardware),
+        }
+    }
+
+    /// What is written when a kernel starts, or not at all.
+    #[cold]
+    fn write_rare_cp0(
+        &mut self,
+        register: Cp0Register,
+        value: u64,
+        now: u64,
+        hardware: &mut impl Hardware,
+    ) {
+        let word = value as u32;
+        let special = self.special;
+        match (register.number, register.select) {
             (5, 6) => {
                 self.registers.pw_field = value & 0x3f_ffff_ffff;
                 self.registers.plan_walks();
@@ -172,25 +218,7 @@ impl Vcpu<'_> {
                 self.update_lines(now);
                 self.set_count(word, now, hardware);
             }
-            (10, 0) => {
-                // A reserved region (2, xkphys) leaves R as it is.
-                const R: u64 = 3 << 62;
-                let r = if value >> 62 == 2 {
-                    special.entry_hi() & R
-                } else {
-                    value & R
-                };
-                self.set_entry_hi(value & !R & (VPN2_MASK | EHINV | ASID_MASK) | r);
-            }
-            (11, 0) => {
-                self.registers.compare = word;
-                self.clear_timer();
-                self.arm_timer(now);
-            }
-            (12, 0) => self.write_status(word),
             (12, 1) => self.registers.int_ctl = word & 0x3e0,
-            (13, 0) => self.set_cause(word, now, hardware),
-            (14, 0) => special.set_epc(value),
             (15, 1) => self.set_ebase(value),
             (16, 0) => self.registers.config0 = self.registers.config0 & !7 | word & 7,
             (16, 5) => {
@@ -203,7 +231,6 @@ impl Vcpu<'_> {
                 special.set_xcontext(special.xcontext() & LOW | value & !LOW);
             }
             (30, 0) => special.set_error_epc(value),
-            (31, select @ 2..) => special.set_kscratch(usize::from(select) - 2, value),
             _ => {
                 if let Some((place, mask)) = plain(register) {
                     let whole = mask == u64::MAX;
@@ -266,6 +293,8 @@ impl Vcpu<'_> {
         hardware.set_hwrena(self.registers.hwrena & direct);
     }
 
+    #[cold]
+    #[inline(never)]
     fn set_count(&mut self, value: u32, now: u64, hardware: &mut impl Hardware) {
         match &mut self.registers.count_frozen {
             Some(frozen) => *frozen = value,

@@ -266,6 +266,8 @@ impl Vcpu<'_> {
     }
 
     /// The monitor call `TlbInsert`.
+    #[cold]
+    #[inline(never)]
     fn insert_call(
         &mut self,
         [hi, lo0, lo1, page_mask]: [u64; 4],

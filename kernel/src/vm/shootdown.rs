@@ -17,7 +17,7 @@ use super::vcpu::Vcpu;
 use super::vtlb::{TlbEntry, ASID_MASK, EHINV, TLB_ENTRIES, VPN2_MASK};
 use core::sync::atomic::{fence, AtomicBool, Ordering};
 use disco_abi::{SHOOTDOWN_ALL, SHOOTDOWN_ASID};
-use spin::Mutex;
+use disco_arch::lock::Mutex;
 
 /// Requests that are kept apart; with more the virtual CPU forgets everything.
 const REQUESTS: usize = 4;

@@ -44,6 +44,8 @@ pub enum Unusable {
 }
 
 impl fmt::Display for Unusable {
+    #[cold]
+    #[inline(never)]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Registers => f.write_str("its registers are not found"),
