@@ -6,12 +6,14 @@ use super::progress::Progress;
 use super::record::{Conditions, Record};
 use super::rows::Row;
 use super::selection::{Part, Selection};
-use super::{breakdown, sides, table};
+use super::sides::Measured;
+use super::{breakdown, scaling, sides, table};
 use crate::build::{linux, monitor::Image};
 use crate::cli::BenchArgs;
 use crate::paths;
+use crate::run::magic;
 use crate::setup::toolchain::Toolchain;
-use anyhow::Result;
+use anyhow::{ensure, Result};
 use std::thread;
 
 /// What a person wants of it, checked before anything is built.
@@ -48,6 +50,7 @@ impl<'a> Wishes<'a> {
     /// Prints a record and writes its page. Ends with whether nothing is slower than what it is compared with.
     pub fn tell(&self, record: &Record) -> Result<bool> {
         print!("{}", table::of(record));
+        print!("{}", scaling::table(&record.scaling));
         let path = sides::folder().join("report.html");
         page::write(record, &path)?;
         println!("{}", paths::shown(&path));
@@ -60,25 +63,48 @@ impl<'a> Wishes<'a> {
     }
 }
 
+/// Whether the exact model can be believed with several CPUs: if it is all that is wanted it has to be, and otherwise it is
+/// left out.
+fn can_scale(selection: &Selection) -> Result<bool> {
+    let can = magic::tells_cpus_apart();
+    ensure!(can || selection.parts != [Part::Scaling], magic::WRONG_CPUS);
+    if !can {
+        eprintln!("scaling: left out: {}", magic::WRONG_CPUS);
+    }
+    Ok(can)
+}
+
 fn measure(selection: &Selection, toolchain: &Toolchain) -> Result<Record> {
     let image = Image::build(toolchain)?;
     linux::build_bench()?;
     let rows = &*selection.rows;
-    let asked = if selection.has(Part::Rows) { rows } else { &[] };
-    let progress = Progress::new();
-    // Counted instructions do not depend on what else the host does.
-    let (native, guest) = thread::scope(|scope| {
-        let native = scope.spawn(|| sides::native(asked, progress.side("native", asked)));
-        let guest = sides::guest(&image, asked, progress.side("guest", asked));
-        (native.join(), guest)
-    });
-    let native = native.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    let guest = guest?;
-    let versions = [&*native.linux, &guest.linux];
-    let conditions = Conditions::of(&image, &linux::bench_initramfs_path(), versions)?;
-    let mut record = Record::new(asked, &native, &guest, conditions)?;
+    let kernels = [linux::native_kernel_path(), linux::bench_kernel_path()];
+    let [native, guest] = &kernels;
+    let conditions = Conditions::of(&image, &linux::bench_initramfs_path(), [native, guest])?;
+    let mut record = if selection.has(Part::Rows) {
+        let [native, guest] = both_sides(rows, &image)?;
+        Record::new(rows, &native, &guest, conditions)?
+    } else {
+        Record::new(&[], &Measured::default(), &Measured::default(), conditions)?
+    };
     if selection.has(Part::Breakdown) {
         record.breakdown = breakdown::measure(rows, toolchain)?;
     }
+    if selection.has(Part::Scaling) && can_scale(selection)? {
+        record.scaling = scaling::measure(&image)?;
+    }
     Ok(record)
+}
+
+/// The board's figures and the guest's.
+fn both_sides(rows: &[Row], image: &Image) -> Result<[Measured; 2]> {
+    let progress = Progress::new();
+    // Counted instructions do not depend on what else the host does.
+    let (native, guest) = thread::scope(|scope| {
+        let native = scope.spawn(|| sides::native(rows, progress.side("native", rows)));
+        let guest = sides::guest(image, rows, progress.side("guest", rows));
+        (native.join(), guest)
+    });
+    let native = native.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    Ok([native, guest?])
 }

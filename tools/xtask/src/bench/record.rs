@@ -2,12 +2,14 @@
 
 use super::breakdown::figures::Split;
 use super::rows::{Group, Row};
+use super::scaling::figures::Scaling;
 use super::sides::{Figure, Measured};
 use crate::build::monitor::Image;
 use crate::paths;
 use crate::run::qemu;
 use crate::setup::version_of;
 use anyhow::{bail, ensure, Context, Result};
+use regex::bytes::Regex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -29,6 +31,9 @@ pub struct Record {
     /// Where their instructions go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breakdown: Vec<Split>,
+    /// The same work on eight CPUs as 1, 2, 4 and 8 virtual machines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaling: Vec<Scaling>,
 }
 
 /// What the figures depend on; the computer that runs it is not among it.
@@ -145,6 +150,7 @@ impl Record {
             conditions,
             rows: rows.iter().filter_map(both).collect::<Result<_>>()?,
             breakdown: Vec::new(),
+            scaling: Vec::new(),
         })
     }
 
@@ -185,8 +191,10 @@ impl Record {
 }
 
 impl Conditions {
-    /// Of this monitor with this user land, whose kernels call themselves `linux`.
-    pub fn of(image: &Image, user_land: &Path, [native, guest]: [&str; 2]) -> Result<Self> {
+    /// Of this monitor with this user land and these kernels, the board's and the guest's.
+    pub fn of(image: &Image, user_land: &Path, kernels: [&Path; 2]) -> Result<Self> {
+        let [native, guest] = kernels.map(linux_version);
+        let (native, guest) = (native?, guest?);
         ensure!(
             native == guest,
             "the native side runs Linux {native}, the guest {guest}"
@@ -195,7 +203,7 @@ impl Conditions {
             fs::read(user_land).with_context(|| format!("cannot read {}", user_land.display()))?;
         Ok(Self {
             qemu: version_of(qemu::PROGRAM).unwrap_or_default(),
-            linux: native.to_owned(),
+            linux: native,
             commit: commit(),
             monitor_sha256: sha256(&[&image.reset, &image.bytes]),
             user_land_sha256: sha256(&[&land]),
@@ -219,6 +227,15 @@ impl Conditions {
             .map(|((name, there), (_, here))| (name, there, here))
             .collect()
     }
+}
+
+/// What a kernel calls itself when it boots.
+fn linux_version(kernel: &Path) -> Result<String> {
+    let bytes = fs::read(kernel).with_context(|| format!("cannot read {}", kernel.display()))?;
+    let banner = Regex::new(r"Linux version ([0-9][^ ]*) ")?;
+    let found = banner.captures(&bytes);
+    let found = found.with_context(|| format!("{} is no Linux", kernel.display()))?;
+    Ok(String::from_utf8_lossy(&found[1]).into_owned())
 }
 
 fn sha256(parts: &[&[u8]]) -> String {
@@ -259,7 +276,6 @@ pub mod tests {
             (row.name.to_owned(), figure)
         };
         Measured {
-            linux: "6.1.1".to_owned(),
             figures: rows::ALL.iter().map(figure).collect(),
         }
     }

@@ -10,16 +10,19 @@ pub enum Part {
     Rows,
     /// Where both sides' instructions go.
     Breakdown,
+    /// The same work on eight CPUs as 1, 2, 4 and 8 virtual machines.
+    Scaling,
 }
 
 impl Part {
     /// All, in the order in which they are measured.
-    pub const ALL: [Self; 2] = [Self::Rows, Self::Breakdown];
+    pub const ALL: [Self; 3] = [Self::Rows, Self::Breakdown, Self::Scaling];
 
     fn name(self) -> &'static str {
         match self {
             Self::Rows => "rows",
             Self::Breakdown => "breakdown",
+            Self::Scaling => "scaling",
         }
     }
 }

@@ -32,8 +32,6 @@ pub struct Figure {
 /// What a side has measured.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
-    /// Its kernel's version.
-    pub linux: String,
     /// By the row's name.
     pub figures: BTreeMap<String, Figure>,
 }
@@ -163,16 +161,12 @@ pub fn run(command: &Command, events: &Path, mut progress: Side) -> Result<Strin
     }
 }
 
-/// What a side's console says: the kernel's version, its time of "shell ready", which begins where the clock is known,
-/// and a line for each row.
+/// What a side's console says: the kernel's time of "shell ready", which begins where the clock is known, and a line for
+/// each row.
 fn measured(console: &str) -> Result<Measured> {
-    let version = Regex::new(r"Linux version (\S+)")?;
     let ready = Regex::new(r"\[ *(\d+)\.(\d{6})\] shell ready")?;
     let line = Regex::new(r"(?m)^bench ([a-z]+) (\d+)(?: (\d+))?$")?;
     let mut measured = Measured::default();
-    if let Some(found) = version.captures(console) {
-        found[1].clone_into(&mut measured.linux);
-    }
     let mut add = |name: &str, ns: u64, repetitions: Option<u64>| {
         let figure = Figure { ns, repetitions };
         measured.figures.insert(name.to_owned(), figure);
@@ -198,7 +192,6 @@ mod tests {
             "[    0.000000] Linux version 6.1.192 (disco@disco) #1\n[    0.204511] shell ready\n\
             bench pipes 110000000\nbench null 40000000 100000\nbench cut 12";
         let side = measured(&(console.to_owned() + " \nbench done\n")).unwrap();
-        assert_eq!(side.linux, "6.1.192");
         let figure = |ns, repetitions| Some(Figure { ns, repetitions });
         assert_eq!(side.figure("boot"), figure(204_511_000, None));
         assert_eq!(side.figure("pipes"), figure(110_000_000, None));

@@ -6,14 +6,14 @@ use crate::bench::record::{Both, Record};
 use crate::page::{begin, put, Escaped};
 
 /// Where bars begin, and where the scale ends. Behind that is room for the ratio.
-const LEFT: f64 = 168.0;
+pub const LEFT: f64 = 168.0;
 const RIGHT: f64 = 850.0;
 /// Height of a bar, from one to the next, and from one row to the next in addition.
-const BAR: f64 = 13.0;
-const STEP: f64 = 16.0;
-const GAP: f64 = 12.0;
+pub const BAR: f64 = 13.0;
+pub const STEP: f64 = 16.0;
+pub const GAP: f64 = 12.0;
 /// Room for the scale.
-const FOOT: f64 = 24.0;
+pub const FOOT: f64 = 24.0;
 
 /// Draws the rows with these numbers.
 pub fn draw(out: &mut String, record: &Record, rows: &[usize], about: &str) {
@@ -72,14 +72,14 @@ pub fn draw(out: &mut String, record: &Record, rows: &[usize], about: &str) {
 }
 
 /// A scale of ratios.
-struct Scale {
+pub struct Scale {
     most: f64,
     step: f64,
 }
 
 impl Scale {
     /// With room for `most`.
-    fn to(most: f64) -> Self {
+    pub fn to(most: f64) -> Self {
         let step = if most > 1.8 { 0.5 } else { 0.1 };
         Self {
             most: (most / step).ceil() * step,
@@ -87,15 +87,18 @@ impl Scale {
         }
     }
 
-    fn length(&self, ratio: f64) -> f64 {
+    /// How long so much is.
+    pub fn length(&self, ratio: f64) -> f64 {
         (ratio / self.most).clamp(0.0, 1.2) * (RIGHT - LEFT)
     }
 
-    fn x(&self, ratio: f64) -> f64 {
+    /// Where a bar of it ends.
+    pub fn x(&self, ratio: f64) -> f64 {
         LEFT + self.length(ratio)
     }
 
-    fn draw(&self, out: &mut String, height: f64) {
+    /// Draws it below bars of this height.
+    pub fn draw(&self, out: &mut String, height: f64) {
         let ticks = (self.most / self.step).round() as u32;
         for tick in 0..=ticks {
             let ratio = f64::from(tick) * self.step;
@@ -116,7 +119,8 @@ impl Scale {
     }
 }
 
-fn label(out: &mut String, y: f64, text: &str) {
+/// What stands before a bar.
+pub fn label(out: &mut String, y: f64, text: &str) {
     put!(
         out,
         "<text class=\"side\" x=\"{:.1}\" y=\"{:.1}\">{text}</text>\n",
@@ -125,7 +129,8 @@ fn label(out: &mut String, y: f64, text: &str) {
     );
 }
 
-fn end(out: &mut String, x: f64, y: f64, text: &str, cited: &Cited) {
+/// What stands behind a bar that ends at `x`.
+pub fn end(out: &mut String, x: f64, y: f64, text: &str, cited: &Cited) {
     put!(
         out,
         "<text class=\"end\" x=\"{:.1}\" y=\"{:.1}\"{cited}><title>{}</title>{text}</text>\n",

@@ -3,6 +3,7 @@
 
 mod bars;
 mod cite;
+mod division;
 mod parts;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ fn of(record: &Record) -> Result<String> {
         note(&mut out, about);
         bars::draw(&mut out, record, &numbers, title);
     }
+    division::draw(&mut out, record);
     all_rows(&mut out, record);
     let text = record.text()?;
     put!(

@@ -3,6 +3,7 @@ use super::of;
 use crate::bench::breakdown::figures::{Cause, Side, Split};
 use crate::bench::record::tests::record;
 use crate::bench::record::Record;
+use crate::bench::scaling::figures::{Scaling, Times};
 use crate::page::tests::elements;
 
 /// A record with a breakdown of one of its rows.
@@ -77,6 +78,36 @@ fn figures_that_are_not_reached_are_told() {
     let html = of(&record(1, 1)).unwrap();
     assert!(html.contains("1.000, met: 1.50</text>"));
     assert!(!html.contains("<td class=\"over\">over</td>"));
+}
+
+#[test]
+fn a_divided_machine_is_drawn_beside_the_papers() {
+    let mut record = record(1, 2);
+    let row = |vms: usize, elapsed_ns| Scaling {
+        vms,
+        cpus: 8 / vms,
+        elapsed_ns,
+        user: Times {
+            run_ns: 3 * elapsed_ns,
+            local_stall_ns: 2 * elapsed_ns,
+            remote_stall_ns: elapsed_ns,
+        },
+        kernel: Times::default(),
+        monitor: Times::default(),
+        idle_ns: elapsed_ns,
+    };
+    record.scaling = vec![row(1, 2_000_000), row(8, 1_500_000)];
+    let html = of(&record).unwrap();
+    elements(&html);
+    check(
+        &html,
+        &serde_json::from_str(&record.text().unwrap()).unwrap(),
+    );
+    assert!(html.contains("SOSP'97, Figure 7: 0.44"));
+    assert!(html.contains("0.750, 1.5 ms</text>"));
+    assert!(html.contains(
+        "user, waiting for another node: 1500000 ns of all CPUs, 9.4 of the first one's 100"
+    ));
 }
 
 #[test]

@@ -53,6 +53,11 @@ pub fn bench_initramfs_path() -> PathBuf {
     ready_folder().join("initramfs-bench")
 }
 
+/// The same for machines that work side by side.
+pub fn gang_initramfs_path() -> PathBuf {
+    ready_folder().join("initramfs-gang")
+}
+
 /// The image of a disk that the script of one of the port's folders makes.
 pub fn disk_path(name: &str) -> PathBuf {
     ready_folder().join(name)
@@ -79,6 +84,12 @@ pub fn build_bench() -> Result<()> {
     provide(&port.native_kernel()?, &native_kernel_path())?;
     let archives = [port.initramfs(None)?, port.archive("micro")?];
     provide_joined(&archives, &bench_initramfs_path())
+}
+
+/// Builds the user land of machines that work side by side, from [`build_bench`]'s.
+pub fn build_gang() -> Result<()> {
+    let archives = [bench_initramfs_path(), Port::bench().archive("gang")?];
+    provide_joined(&archives, &gang_initramfs_path())
 }
 
 /// Builds the conformance program, both kernels, and the user land with the program.
