@@ -6,6 +6,9 @@ use std::fmt::Write;
 
 /// The table: virtual seconds, or nanoseconds of a repetition where those are counted.
 pub fn of(record: &Record) -> String {
+    if record.rows.is_empty() {
+        return String::new();
+    }
     let mut text = format!(
         "{:<40}{:>14}{:>14}{:>8}{:>8}{:>8}\n",
         "", "native", "guest", "ratio", "paper", "reach"

@@ -81,9 +81,16 @@ fn introduction(out: &mut String, record: &Record) {
     put!(
         out,
         "<h1>Disco against the bare machine</h1>\n<p>The same Linux with the same user land on the bare board, which is 100, and \
-         as the monitor's only guest, in counted instructions. Of {} figures to reach, <b>{met}</b> are.</p>\n",
-        goals().count()
+         as the monitor's only guest, in counted instructions."
     );
+    if goals().count() > 0 {
+        put!(
+            out,
+            " Of {} figures to reach, <b>{met}</b> are.",
+            goals().count()
+        );
+    }
+    out.push_str("</p>\n");
     note(
         out,
         "The mouse on a bar or number shows its place in the JSON at the page's end, as jq has it. The mark on a guest's \
