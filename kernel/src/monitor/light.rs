@@ -6,7 +6,9 @@
 //! Nothing on this way waits, takes a lock, or needs another virtual CPU.
 
 use super::cpu::Cpu;
+use crate::vm::exception::{code, Exception};
 use crate::vm::mapping::Fault;
+use crate::vm::plain::Plain;
 use disco_arch::cp0;
 use disco_arch::trap::{Entry, GuestContext, Light};
 
@@ -39,15 +41,27 @@ impl Cpu {
             vcpu.context.pc = pc.wrapping_add(4);
             return true;
         }
-        let user = vcpu.runs_user_mode();
-        let (entry, address) = if kind == Light::Refill as u64 {
-            (Entry::Refill, cp0::bad_vaddr())
+        let address = cp0::bad_vaddr();
+        let code = cp0::cause().exception_code() as u8;
+        let is_refill = kind == Light::Refill as u64;
+        let plain = if is_refill {
+            vcpu.plain_refill(address, code == code::TLBS, pmap, &mut hardware)
         } else {
-            (Entry::General, cp0::bad_vaddr())
+            vcpu.plain_fault(address, code, pmap, &mut hardware)
         };
-        let trap = hardware.trap(entry, user);
-        let fault = match entry {
-            Entry::Refill => vcpu.refill(address, &trap, pmap, &mut hardware),
+        if plain == Plain::Served {
+            vcpu.counters.traps += 1;
+            return true;
+        }
+        let entry = if is_refill {
+            Entry::Refill
+        } else {
+            Entry::General
+        };
+        let trap = hardware.trap(entry, vcpu.runs_user_mode());
+        let fault = match (plain, entry) {
+            (Plain::Raise(code), _) => Fault::Raise(Exception::at(code, address)),
+            (_, Entry::Refill) => vcpu.refill(address, &trap, pmap, &mut hardware),
             _ => vcpu.tlb_fault(address, &trap, pmap, &mut hardware),
         };
         match fault {

@@ -164,25 +164,36 @@ impl L2Tlb {
         (tag >> self.granule.shift()).wrapping_add(tag << 5) as usize % L2_ENTRIES
     }
 
-    /// Puts a pair into its slot. `guest` is the guest's entry at the granule's size; `origin`
+    /// Puts a pair into its slot: `real` in machine form, and the guest's own of the granule's size; `origin`
     /// the virtual TLB's index it came from. The pair that was there becomes a victim; returns the
     /// tag of the victim that had to go for it.
     #[must_use = "the real TLB may still hold the pair that made room"]
     pub fn insert(
         &mut self,
         tag: u64,
-        lo0: u32,
-        lo1: u32,
-        guest: &TlbEntry,
+        [lo0, lo1]: [u32; 2],
+        guest: [u32; 2],
         origin: u32,
     ) -> Option<u64> {
         let index = self.index(tag);
-        let old = core::mem::replace(&mut self.slots[index], L2Slot { tag, lo0, lo1 }).tag;
+        let slot = &mut self.slots[index];
+        let old = core::mem::replace(slot, L2Slot { tag, lo0, lo1 }).tag;
+        let gone = if old == tag {
+            None
+        } else {
+            self.displace(old, tag, index)
+        };
+        let [lo0, lo1] = guest;
+        self.guest[index] = GuestPair { lo0, lo1 };
+        self.origin[index] = origin as u8;
+        gone
+    }
+
+    /// `tag` takes the slot `index` of `old`.
+    fn displace(&mut self, old: u64, tag: u64, index: usize) -> Option<u64> {
         // One that has its slot is no victim.
-        if old != tag {
-            self.remove_victim(tag);
-        }
-        let gone = if old == tag || old == L2_EMPTY || linear_offset(old).is_some() {
+        self.remove_victim(tag);
+        if old == L2_EMPTY || linear_offset(old).is_some() {
             None
         } else if !is_kernel_address(old) && (old ^ tag) & ASID_MASK != 0 {
             // Another address space's, perhaps of a process long gone.
@@ -193,13 +204,7 @@ impl L2Tlb {
                 guest: self.guest[index],
                 origin: self.origin[index],
             })
-        };
-        self.guest[index] = GuestPair {
-            lo0: compact_lo(guest.lo0),
-            lo1: compact_lo(guest.lo1),
-        };
-        self.origin[index] = origin as u8;
-        gone
+        }
     }
 
     fn add_victim(&mut self, victim: Victim) -> Option<u64> {
@@ -246,6 +251,19 @@ impl L2Tlb {
     /// Whether the slot of `tag` holds it.
     pub fn holds_tag(&self, tag: u64) -> bool {
         self.slots[self.index(tag)].tag == tag
+    }
+
+    /// What the guest wrote for the pair in the slot of `tag`, as `mtc0` takes it, if that is this pair.
+    pub fn guest_lo(&self, tag: u64) -> Option<[u32; 2]> {
+        let index = self.index(tag);
+        let GuestPair { lo0, lo1 } = self.guest[index];
+        (self.slots[index].tag == tag).then_some([lo0, lo1])
+    }
+
+    /// Whether the pair of `tag` is one that was displaced from its slot.
+    pub fn is_victim(&self, tag: u64) -> bool {
+        let is_it = |victim: &Victim| victim.mark == tag | VICTIM_MARK;
+        self.victim_bits & self.victim_bit(tag) != 0 && self.victims.iter().any(is_it)
     }
 
     /// What the guest wrote for `address` and `asid`, if the table holds it.

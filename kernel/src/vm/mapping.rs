@@ -328,7 +328,7 @@ impl Vcpu<'_> {
         let (lo0, lo1) = (machine(first), machine(first + granule.bytes()));
         let tag = self.l2.tag(address, 0);
         // The windows are implied for every page: no backmap, and nothing that `tlbp` may find.
-        if let Some(other) = self.l2.insert(tag, lo0, lo1, &TlbEntry::INVALID, 0) {
+        if let Some(other) = self.l2.insert(tag, [lo0, lo1], [0; 2], 0) {
             hardware.tlb_remove(other);
         }
         hardware.tlb_remove(tag);
@@ -387,8 +387,11 @@ impl Vcpu<'_> {
         if !kept {
             self.global_user |= !is_kernel_address(address);
             self.l2.remove(address, asid);
-        } else if let Some(other) = self.l2.insert(tag, lo0, lo1, &guest, origin) {
-            hardware.tlb_remove(other);
+        } else {
+            let own = [guest.lo0, guest.lo1].map(compact_lo);
+            if let Some(other) = self.l2.insert(tag, [lo0, lo1], own, origin) {
+                hardware.tlb_remove(other);
+            }
         }
         let pair = TlbPair {
             hi,

@@ -8,6 +8,7 @@ pub mod identity;
 pub mod l2tlb;
 pub mod loader;
 pub mod mapping;
+pub mod plain;
 pub mod pmap;
 pub mod privileged;
 pub mod revoke;

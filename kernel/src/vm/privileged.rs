@@ -274,6 +274,9 @@ impl Vcpu<'_> {
         pmap: &Pmap,
         hardware: &mut impl Hardware,
     ) {
+        if self.plain_insert([hi, lo0, lo1, page_mask], pmap, hardware) {
+            return;
+        }
         let entry = entry_as_kept(hi & (VPN2_MASK | ASID_MASK), lo0, lo1, page_mask);
         match self.tlb.find(entry.hi, entry.hi) {
             Some((index, _)) => self.write_tlb(index, entry, false, pmap, hardware),

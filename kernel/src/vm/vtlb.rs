@@ -128,6 +128,8 @@ pub struct VirtualTlb {
     /// Which entries map something, a bit each: few, where the second level holds what the guest
     /// inserts.
     live: u16,
+    /// Those of them that map programs' addresses.
+    user: u16,
     random: u8,
     /// Wired: entries below are not replaced at random.
     wired: u8,
@@ -140,6 +142,7 @@ impl VirtualTlb {
             entries: [TlbEntry::INVALID; TLB_ENTRIES],
             keys: [Key::NONE; TLB_ENTRIES],
             live: 0,
+            user: 0,
             random: 0,
             wired: 0,
         }
@@ -157,6 +160,8 @@ impl VirtualTlb {
         self.keys[index] = Key::of(&entry);
         let is_live = u16::from(entry.hi & EHINV == 0);
         self.live = self.live & !(1 << index) | is_live << index;
+        let is_user = is_live & u16::from(entry.hi >> 62 == 0);
+        self.user = self.user & !(1 << index) | is_user << index;
         old
     }
 
@@ -186,6 +191,11 @@ impl VirtualTlb {
                 index
             })
         })
+    }
+
+    /// Whether any maps programs' addresses.
+    pub const fn has_user(&self) -> bool {
+        self.user != 0
     }
 
     /// The number of wired entries.

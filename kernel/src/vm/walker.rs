@@ -5,6 +5,7 @@
 //! addresses on the real CPU.
 
 use super::hardware::Hardware;
+use super::l2tlb::Granule;
 use super::mapping::linear_offset;
 use super::pmap::Pmap;
 use super::vcpu::Registers;
@@ -55,6 +56,8 @@ pub struct Plan {
     /// By what an entry is rotated to become EntryLo.
     rotate: u32,
     page_mask: u64,
+    /// Pages are of 16 KiB.
+    is_plain: bool,
     /// Bits of EntryLo that a TLB entry keeps.
     kept: u64,
 }
@@ -92,6 +95,7 @@ impl Plan {
             },
             rotate: field(pw_field, 0).checked_sub(2)?,
             page_mask,
+            is_plain: page_mask == u64::from(Granule::Page.page_mask()),
             // As a TLB entry is kept: no page number below the page's size, one G for both.
             kept: LO_RI | LO_XI | 0x3fff_fffe & !(page_mask >> 13 << 6),
         })
@@ -102,6 +106,42 @@ impl Registers {
     /// Works out how to walk from now on.
     pub fn plan_walks(&mut self) {
         self.plan = Plan::of(self.pw_ctl, self.pw_field, self.pw_size).unwrap_or_default();
+    }
+
+    /// The same as [`Registers::walk`] for tables of pages of 16 KiB with 8-byte entries in pairs: EntryLo of both pages
+    /// in the 32 bits that `mtc0` takes.
+    pub fn walk_plain(
+        &self,
+        address: u64,
+        pmap: &Pmap,
+        hardware: &impl Hardware,
+    ) -> Option<[u32; 2]> {
+        let plan = &self.plan;
+        if !plan.is_plain || plan.segments & 1 == 0 {
+            return None;
+        }
+        let slot = |pointer: u64, index: u64| {
+            let slot = pointer.wrapping_add(index << 3);
+            let offset = linear_offset(slot)?;
+            (slot & 7 == 0).then_some(GuestPhysical(offset))
+        };
+        let mut pointer = self.pw_base;
+        for level in plan.directories.iter().take(plan.count) {
+            let slot = slot(pointer, level.slot(address))?;
+            pointer = pmap.read(slot, |address| hardware.load(address))?;
+        }
+        let first = slot(pointer, plan.table.slot(address))?;
+        if first.0 & 8 != 0 {
+            return None;
+        }
+        let both = |address: MachineAddress| {
+            [address, MachineAddress(address.0 | 8)].map(|address| hardware.load(address))
+        };
+        let pair = pmap.read(first, both)?;
+        Some(pair.map(|entry| {
+            let entry = entry >> plan.rotate;
+            (entry >> 2) as u32 & 0x3fff_ffff | (entry as u32) << 30
+        }))
     }
 
     /// The pair of pages that the guest's tables hold for `address`, if the guest has turned the

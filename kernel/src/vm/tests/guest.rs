@@ -5,11 +5,12 @@ use super::machine::{Access, Miss, SimulatedMachine};
 use super::pmap::zeroed;
 use crate::address::{GuestPage, GuestPhysical, MachineAddress, MachinePage};
 use crate::machine::NodeId;
-use crate::vm::exception::code;
+use crate::vm::exception::{code, Exception};
 use crate::vm::hardware::Hardware;
 use crate::vm::identity::Identity;
 use crate::vm::l2tlb::is_kernel_address;
 use crate::vm::mapping::linear_offset;
+use crate::vm::plain::Plain;
 use crate::vm::pmap::{Backing, Pmap, PmapEntry, LINEAR_PIECE};
 use crate::vm::revoke::PageSet;
 use crate::vm::special::SpecialPage;
@@ -236,8 +237,37 @@ impl Guest {
     }
 
     pub fn handle(&mut self, trap: &Trap) -> Outcome {
+        if self.is_served_lightly(trap) {
+            return Outcome::Resume;
+        }
         self.vcpu
             .handle_trap(trap, self.now, &self.pmap, &mut self.machine)
+    }
+
+    /// The monitor's light way, as far as it has code of its own.
+    fn is_served_lightly(&mut self, trap: &Trap) -> bool {
+        let vcpu = &mut self.vcpu;
+        let (pmap, machine) = (&self.pmap, &mut self.machine);
+        let (address, code) = (trap.bad_vaddr, trap.code());
+        let is_of_tlb = matches!(code, code::MOD | code::TLBL | code::TLBS);
+        if !is_of_tlb || trap.epc & 3 != 0 || vcpu.supervisor.is_some() {
+            return false;
+        }
+        let plain = match trap.entry {
+            Entry::Refill => vcpu.plain_refill(address, code == code::TLBS, pmap, machine),
+            Entry::General => vcpu.plain_fault(address, code, pmap, machine),
+            Entry::Interrupt => Plain::No,
+        };
+        if plain == Plain::No {
+            return false;
+        }
+        vcpu.counters.traps += 1;
+        vcpu.context.pc = trap.epc;
+        vcpu.context.keep_link = 1;
+        if let Plain::Raise(code) = plain {
+            return vcpu.raise(Exception::at(code, address), trap).is_ok();
+        }
+        true
     }
 
     /// The way out of the monitor: what waits is delivered.

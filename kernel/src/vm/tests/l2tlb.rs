@@ -34,7 +34,7 @@ proptest! {
         let tag = guest.vcpu.l2.tag(address, asid);
         prop_assert_eq!(tag, entry_hi & mask);
         let slot = slot_index(tag, context.l2_shift);
-        let _ = guest.vcpu.l2.insert(tag, 1, 2, &TlbEntry::INVALID, 0);
+        let _ = guest.vcpu.l2.insert(tag, [1, 2], [0; 2], 0);
         prop_assert_eq!(guest.vcpu.l2.slot(slot).tag, tag);
         prop_assert_eq!(guest.vcpu.l2.iter().count(), 1);
         prop_assert_ne!(tag, L2_EMPTY);
@@ -61,7 +61,10 @@ fn insert_lookup_remove() {
     let mut l2 = L2Tlb::new();
     let guest = entry(lo(0x4000, DV) | LO_XI, lo(0x8000, DV));
     let tag = l2.tag(0x12_3456_7890, 5);
-    assert_eq!(l2.insert(tag, 10, 20, &guest, 3), None);
+    assert_eq!(
+        l2.insert(tag, [10, 20], [guest.lo0, guest.lo1].map(compact_lo), 3),
+        None
+    );
     let slot = l2.lookup(0x12_3456_0000, 5).unwrap();
     assert_eq!((slot.tag, slot.lo0, slot.lo1), (tag, 10, 20));
     let found = l2.guest_entry(0x12_3456_7890, 5).unwrap();
@@ -77,11 +80,11 @@ fn insert_lookup_remove() {
 #[test]
 fn a_displaced_pair_is_found_until_eight_others_are() {
     let mut l2 = L2Tlb::new();
-    let guest = entry(lo(0x4000, DV), 0);
+    let guest = [lo(0x4000, DV), 0].map(compact_lo);
     let address = |n: u64| (n * (L2_ENTRIES as u64)) << 15;
     let insert = |l2: &mut L2Tlb, n: u64| {
         let tag = l2.tag(address(n), 0);
-        l2.insert(tag, 0, 0, &guest, 3)
+        l2.insert(tag, [0; 2], guest, 3)
     };
     assert_eq!(insert(&mut l2, 0), None);
     assert_eq!(insert(&mut l2, 0), None, "the same pair");
@@ -103,7 +106,7 @@ fn remove_where_sees_tag_and_origin() {
     let mut l2 = L2Tlb::new();
     for page in 0..8u64 {
         let tag = l2.tag(page << 15, 1);
-        let _ = l2.insert(tag, 0, 0, &entry(0, 0), page as u32);
+        let _ = l2.insert(tag, [0; 2], [0; 2], page as u32);
     }
     let mut removed = Vec::new();
     l2.remove_where(|_, origin| origin % 2 == 1, |tag| removed.push(tag >> 15));
