@@ -7,7 +7,7 @@ use super::record::{Conditions, Record};
 use super::rows::Row;
 use super::selection::{Part, Selection};
 use super::sides::Measured;
-use super::{breakdown, scaling, sides, table};
+use super::{breakdown, machines, scaling, sides, table};
 use crate::build::{linux, monitor::Image};
 use crate::cli::BenchArgs;
 use crate::paths;
@@ -51,6 +51,7 @@ impl<'a> Wishes<'a> {
     pub fn tell(&self, record: &Record) -> Result<bool> {
         print!("{}", table::of(record));
         print!("{}", scaling::table(&record.scaling));
+        print!("{}", machines::table(&record.machines));
         let path = sides::folder().join("report.html");
         page::write(record, &path)?;
         println!("{}", paths::shown(&path));
@@ -92,6 +93,9 @@ fn measure(selection: &Selection, toolchain: &Toolchain) -> Result<Record> {
     }
     if selection.has(Part::Scaling) && can_scale(selection)? {
         record.scaling = scaling::measure(&image)?;
+    }
+    if selection.has(Part::Machines) {
+        record.machines = machines::measure(&image)?;
     }
     Ok(record)
 }

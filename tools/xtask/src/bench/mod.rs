@@ -8,6 +8,7 @@ mod breakdown;
 mod compare;
 mod counters;
 mod gang;
+mod machines;
 mod modelled;
 mod net;
 mod numa;

@@ -1,6 +1,7 @@
 //! What a run of the benchmark against the board has measured, as the file of `--json` has it.
 
 use super::breakdown::figures::Split;
+use super::machines::Machines;
 use super::rows::{Group, Row};
 use super::scaling::figures::Scaling;
 use super::sides::{Figure, Measured};
@@ -34,9 +35,12 @@ pub struct Record {
     /// The same work on eight CPUs as 1, 2, 4 and 8 virtual machines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scaling: Vec<Scaling>,
+    /// Several machines as as many QEMUs and under one monitor: figures of the computer that ran them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<Machines>,
 }
 
-/// What the figures depend on; the computer that runs it is not among it.
+/// What the figures depend on, but for those of `machines`; the computer that runs it is not among it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conditions {
     /// What QEMU calls itself.
@@ -151,6 +155,7 @@ impl Record {
             rows: rows.iter().filter_map(both).collect::<Result<_>>()?,
             breakdown: Vec::new(),
             scaling: Vec::new(),
+            machines: Vec::new(),
         })
     }
 

@@ -12,17 +12,20 @@ pub enum Part {
     Breakdown,
     /// The same work on eight CPUs as 1, 2, 4 and 8 virtual machines.
     Scaling,
+    /// Several machines as as many QEMUs, and under one monitor.
+    Machines,
 }
 
 impl Part {
     /// All, in the order in which they are measured.
-    pub const ALL: [Self; 3] = [Self::Rows, Self::Breakdown, Self::Scaling];
+    pub const ALL: [Self; 4] = [Self::Rows, Self::Breakdown, Self::Scaling, Self::Machines];
 
     fn name(self) -> &'static str {
         match self {
             Self::Rows => "rows",
             Self::Breakdown => "breakdown",
             Self::Scaling => "scaling",
+            Self::Machines => "machines",
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::events::Events;
 use crate::children::{limited, Guarded};
-use anyhow::Result;
-use std::fs::File;
+use anyhow::{Context, Result};
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -69,6 +69,18 @@ impl Session {
                 .write_all(text.as_bytes())
                 .and_then(|()| input.flush());
         }
+    }
+
+    /// The number of QEMU's process, which the program that limits its time has started.
+    pub fn emulator(&mut self) -> Result<u32> {
+        let limiter = self.machine.child().id();
+        let path = format!("/proc/{limiter}/task/{limiter}/children");
+        let children = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let child = children
+            .split_whitespace()
+            .next()
+            .context("QEMU has ended")?;
+        Ok(child.parse()?)
     }
 
     /// QEMU's exit status if it has ended.

@@ -4,6 +4,7 @@
 mod bars;
 mod cite;
 mod division;
+mod machines;
 mod parts;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ fn of(record: &Record) -> Result<String> {
         bars::draw(&mut out, record, &numbers, title);
     }
     division::draw(&mut out, record);
+    machines::draw(&mut out, record);
     all_rows(&mut out, record);
     let text = record.text()?;
     put!(

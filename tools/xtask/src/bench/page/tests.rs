@@ -5,6 +5,7 @@ use crate::bench::record::tests::record;
 use crate::bench::record::Record;
 use crate::bench::scaling::figures::{Scaling, Times};
 use crate::page::tests::elements;
+use serde_json::json;
 
 /// A record with a breakdown of one of its rows.
 fn broken_down() -> Record {
@@ -108,6 +109,28 @@ fn a_divided_machine_is_drawn_beside_the_papers() {
     assert!(html.contains(
         "user, waiting for another node: 1500000 ns of all CPUs, 9.4 of the first one's 100"
     ));
+}
+
+#[test]
+fn machines_are_drawn_with_the_hosts_figures() {
+    let mut record = record(1, 2);
+    let usage = |mib: u64| json!({ "rss_bytes": mib << 20, "pss_bytes": mib << 20, "cpu_ms": 1500, "wall_ms": 1000 });
+    let row = json!({ "count": 8, "native": usage(40), "guest": usage(10) });
+    record.machines = vec![serde_json::from_value(row).unwrap()];
+    let html = of(&record).unwrap();
+    elements(&html);
+    check(
+        &html,
+        &serde_json::from_str(&record.text().unwrap()).unwrap(),
+    );
+    for text in [
+        "40.0 MiB</text>",
+        "10.0 MiB</text>",
+        "1.5 s</text>",
+        "have noise",
+    ] {
+        assert!(html.contains(text), "no {text}");
+    }
 }
 
 #[test]
