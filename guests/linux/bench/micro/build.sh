@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 : "${CROSS_COMPILE:=mipsisa64r6-linux-gnuabi64-}"
 tree=$1/tree
 mkdir -p "$tree/sbin"
-"${CROSS_COMPILE}gcc" -std=gnu11 -O2 -Wall -Wextra -Werror -static -s -o "$tree/sbin/micro" "$here"/*.c
+"${CROSS_COMPILE}gcc" -std=gnu11 -O2 -Wall -Wextra -Werror -static -s -o "$tree/sbin/micro" "$here"/*.c "$here"/../measure/*.c
 cp "$here/bench" "$tree/sbin/bench"
 chmod 755 "$tree/sbin/micro" "$tree/sbin/bench"
 find "$tree" -exec touch -d @0 {} +

@@ -15,18 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 static const struct micro *const parts[] = { call_micros, process_micros, memory_micros };
-
-void must(int works, const char *what)
-{
-	if (works)
-		return;
-	perror(what);
-	_exit(1);
-}
 
 int file_of(size_t bytes)
 {
@@ -40,32 +31,17 @@ int file_of(size_t bytes)
 	return file;
 }
 
-static unsigned long nanoseconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000UL + now.tv_nsec;
-}
-
 static void measure(const struct micro *micro, int window)
 {
-	unsigned long begin, end;
-
 	mkdir(FOLDER, 0700);
 	if (micro->prepare)
 		micro->prepare();
 	micro->run(micro->count / 8);
-	begin = nanoseconds();
-	if (window)
-		mark_begin(window);
+	measure_begin(window);
 	micro->run(micro->count);
-	if (window)
-		mark_end(window);
-	end = nanoseconds();
+	measure_end(window, micro->name, micro->count);
 	if (micro->finish)
 		micro->finish();
-	printf("bench %s %lu %lu\n", micro->name, end - begin, micro->count);
 }
 
 /* The microbenchmark of this name, or none; without a name, prints all. */

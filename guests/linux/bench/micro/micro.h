@@ -2,6 +2,8 @@
 #ifndef MICRO_H
 #define MICRO_H
 
+#include "../measure/measure.h"
+
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -26,16 +28,7 @@ struct micro {
 /* Parts, each up to an entry without a name. */
 extern const struct micro call_micros[], process_micros[], memory_micros[];
 
-/* Ends the program with what did not work, if `works` is 0. */
-void must(int works, const char *what);
-
 /* A new open file of this many bytes, none of them a hole. */
 int file_of(size_t bytes);
-
-/* Tells the programs that watch the machine that window 1 to 64 begins or ends. */
-void mark_begin(int window);
-void mark_end(int window);
-/* Tells them that all windows have ended: their report is wanted. */
-void mark_report(void);
 
 #endif

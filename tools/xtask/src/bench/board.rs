@@ -77,9 +77,12 @@ fn can_scale(selection: &Selection) -> Result<bool> {
 
 fn measure(selection: &Selection, toolchain: &Toolchain) -> Result<Record> {
     let image = Image::build(toolchain)?;
-    linux::build_bench()?;
     let rows = &*selection.rows;
-    let kernels = [linux::native_kernel_path(), linux::bench_kernel_path()];
+    sides::build(rows)?;
+    let kernels = [
+        linux::bench_native_kernel_path(),
+        linux::bench_kernel_path(),
+    ];
     let [native, guest] = &kernels;
     let conditions = Conditions::of(&image, &linux::bench_initramfs_path(), [native, guest])?;
     let mut record = if selection.has(Part::Rows) {

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: the same Linux with the same commands on the bare board and as the only
 //! guest, both with counted instructions, where a nanosecond is an instruction and every run
-//! gives the same figures. Neither side's kernel has disks or a network, and both have the same user
+//! gives the same figures. Either side's kernel has a disk and no network, and both have the same user
 //! land, which is not the ordinary one (`guests/linux/bench`): the difference is the monitor.
 
 mod board;
@@ -64,6 +64,9 @@ pub fn run(args: &BenchArgs, installer: &Installer) -> Result<ExitCode> {
     let is_numa = matches!(args.what, Some(Benchmark::Numa | Benchmark::NumaCounters));
     if !is_numa {
         needs.extend(Need::LINUX);
+    }
+    if args.what.is_none() && sides::has_loads(wishes.rows()) {
+        needs.extend(Need::LOADS);
     }
     let toolchain = installer.provide(&needs)?;
     if is_numa {

@@ -1,13 +1,15 @@
 //! The two sides of the comparison.
 
 use super::progress::Side;
-use super::rows::{Row, BOOT};
+use super::rows::{Group, Row, BOOT};
 use super::COUNTED;
 use crate::build::{linux, monitor::Image};
 use crate::description::Machine;
+use crate::disk::{DiskFile, Keep, Layout};
 use crate::flash::Flash;
 use crate::paths;
 use crate::process::last_lines;
+use crate::run::drive::Drive;
 use crate::run::native;
 use crate::run::qemu::Board;
 use crate::run::session::Session;
@@ -37,6 +39,14 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// What another run of the same side has measured comes with this.
+    fn add(&mut self, run: Self) {
+        // A machine with a disk boots in its own time.
+        for (name, figure) in run.figures {
+            self.figures.entry(name).or_insert(figure);
+        }
+    }
+
     /// A row's figure. Nothing takes no time.
     pub fn figure(&self, name: &str) -> Option<Figure> {
         let figure = self.figures.get(name).copied();
@@ -54,34 +64,85 @@ pub const MEMORY_MIB: u64 = 256;
 /// How long a side may take.
 const LIMIT: Duration = Duration::from_secs(80 * 60);
 
+/// Builds what both sides need for `rows`, beside the monitor.
+pub fn build(rows: &[Row]) -> Result<()> {
+    linux::build_bench()?;
+    if has_loads(rows) {
+        linux::loads::build()?;
+    }
+    Ok(())
+}
+
+/// Whether `rows` want the disk with the loads.
+pub fn has_loads(rows: &[Row]) -> bool {
+    rows.iter().any(|row| row.group == Group::Load)
+}
+
+/// `rows` in runs. A load has one of its own: on the board there is time for one (`guests/linux/README.md`), and what the
+/// one before has left in memory is no matter of it. How long a disk takes is no matter of counted instructions, so the
+/// other rows' run, which has none, is the same every time from the first instruction on.
+pub fn runs(rows: &[Row]) -> Vec<Vec<Row>> {
+    let (loads, others): (Vec<Row>, Vec<Row>) =
+        rows.iter().partition(|row| row.group == Group::Load);
+    let mut runs = vec![others];
+    runs.extend(loads.into_iter().map(|load| vec![load]));
+    runs.retain(|rows| !rows.is_empty());
+    runs
+}
+
 /// Linux on the bare board.
-pub fn native(rows: &[Row], progress: Side) -> Result<Measured> {
-    let command = native_command(&linux::bench_initramfs_path(), rows);
-    measure(&command, &events("native")?, progress)
+pub fn native(rows: &[Row], mut progress: Side) -> Result<Measured> {
+    let mut measured = Measured::default();
+    for rows in runs(rows) {
+        let command = native_command(&linux::bench_initramfs_path(), &rows);
+        measured.add(measure(&command, &events("native")?, &mut progress)?);
+    }
+    progress.finish();
+    Ok(measured)
 }
 
 /// QEMU with the bare board and Linux on it, with this user land.
 pub fn native_command(initramfs: &Path, rows: &[Row]) -> Command {
     let line = format!("{NATIVE_COMMAND_LINE} {}", request(rows));
     let memory = format!("{MEMORY_MIB}M");
-    let mut command = native::command(initramfs, &memory, &line);
+    let mut command = native::command(
+        &linux::bench_native_kernel_path(),
+        initramfs,
+        &memory,
+        &line,
+    );
     command.args(COUNTED).args(SEED);
+    if has_loads(rows) {
+        command.args(native::disk_arguments(&linux::loads::path()));
+    }
     command
 }
 
 /// Linux as the only guest of the monitor.
-pub fn guest(monitor: &Image, rows: &[Row], progress: Side) -> Result<Measured> {
-    let machine = guest_machine(&linux::bench_initramfs_path(), rows)?;
-    let events = events("guest")?;
-    let board = guest_board(monitor, &machine, &folder().join("guest.flash"), &events)?;
-    measure(&board.command(), &events, progress)
+pub fn guest(monitor: &Image, rows: &[Row], mut progress: Side) -> Result<Measured> {
+    let mut measured = Measured::default();
+    for rows in runs(rows) {
+        let machine = guest_machine(&linux::bench_initramfs_path(), &rows)?;
+        let events = events("guest")?;
+        let board = guest_board(monitor, &machine, &folder().join("guest.flash"), &events)?;
+        measured.add(measure(&board.command(), &events, &mut progress)?);
+    }
+    progress.finish();
+    Ok(measured)
 }
 
 /// The machine with Linux as its only guest, with this user land.
 pub fn guest_machine(initramfs: &Path, rows: &[Row]) -> Result<Machine> {
+    let (disk, disks) = if has_loads(rows) {
+        let image = linux::loads::path();
+        let disk = format!("[[disk]]\nname = \"loads\"\nimage = {image:?}\nmode = \"cow\"\n");
+        (disk, "disks = [\"loads\"]\n")
+    } else {
+        (String::new(), "")
+    };
     let text = format!(
-        "[hardware]\ncpus = 1\nnodes = 1\nmemory = \"512M\"\nconsole = \"bench\"\n\
-         [[vm]]\nname = \"bench\"\nguest = {:?}\ninitrd = {initramfs:?}\nmemory = \"{MEMORY_MIB}M\"\n\
+        "[hardware]\ncpus = 1\nnodes = 1\nmemory = \"512M\"\nconsole = \"bench\"\n{disk}\
+         [[vm]]\nname = \"bench\"\nguest = {:?}\ninitrd = {initramfs:?}\nmemory = \"{MEMORY_MIB}M\"\n{disks}\
          cmdline = \"{} {}\"\n",
         linux::bench_kernel_path(),
         linux::COMMAND_LINE,
@@ -94,7 +155,7 @@ pub fn guest_machine(initramfs: &Path, rows: &[Row]) -> Result<Machine> {
     )?)
 }
 
-/// The board with a machine's image, which is written to `flash`.
+/// The board with a machine's image, which is written to `flash`, and its real disk, if it has one, beside it.
 pub fn guest_board(
     monitor: &Image,
     machine: &Machine,
@@ -107,7 +168,12 @@ pub fn guest_board(
         .iter()
         .map(|&argument| argument.to_owned())
         .collect();
-    Board::of_image(flash, events.to_path_buf(), counted)
+    let mut board = Board::of_image(flash, events.to_path_buf(), counted)?;
+    if let Some(layout) = Layout::of(machine)? {
+        let disk = DiskFile::provide(&layout, &flash.with_extension("disk"), Keep::Discard)?;
+        board.disk = Some(Drive::File(disk.path().to_path_buf()));
+    }
+    Ok(board)
 }
 
 /// Asks the guest's user land to measure; the boot needs no asking.
@@ -128,14 +194,21 @@ pub fn events(side: &str) -> Result<PathBuf> {
     Ok(folder().join(format!("{side}.events.log")))
 }
 
-fn measure(command: &Command, events: &Path, progress: Side) -> Result<Measured> {
+fn measure(command: &Command, events: &Path, progress: &mut Side) -> Result<Measured> {
     let log = folder().join(progress.name).with_extension("console.log");
-    let console = run(command, events, progress)?;
+    let console = run_on(command, events, progress)?;
     measured(&console).with_context(|| format!("see {}", paths::shown(&log)))
 }
 
 /// Runs a side until its user land has done what it was asked for; its console.
 pub fn run(command: &Command, events: &Path, mut progress: Side) -> Result<String> {
+    let console = run_on(command, events, &mut progress)?;
+    progress.finish();
+    Ok(console)
+}
+
+/// The same as a part of what a side does.
+fn run_on(command: &Command, events: &Path, progress: &mut Side) -> Result<String> {
     let side = progress.name;
     let logs = folder().join(side);
     let log = logs.with_extension("console.log");
@@ -147,7 +220,6 @@ pub fn run(command: &Command, events: &Path, mut progress: Side) -> Result<Strin
         let so_far = measured(&console)?;
         progress.update(|row| so_far.figure(row).is_some());
         if console.contains("bench done") {
-            progress.finish();
             return Ok(console);
         }
         if ended.is_some() || started.elapsed() > LIMIT {

@@ -54,7 +54,8 @@ fn events(place: &str) -> PathBuf {
 }
 
 fn native_command() -> Command {
-    native::command(&linux::conformance_path(), MEMORY, COMMAND_LINE)
+    let kernel = linux::native_kernel_path();
+    native::command(&kernel, &linux::conformance_path(), MEMORY, COMMAND_LINE)
 }
 
 fn guest_command(monitor: &monitor::Image) -> Result<Command> {

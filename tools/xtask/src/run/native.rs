@@ -1,20 +1,19 @@
 //! Linux on the bare board, without a monitor: what a virtual machine is compared with.
 
-use super::qemu::PROGRAM;
-use crate::build::linux;
+use super::qemu::{option_path, PROGRAM};
 use std::path::Path;
 use std::process::Command;
 
-/// The native kernel with this user land, one CPU and `memory` as QEMU writes it; its console is
+/// This native kernel with this user land, one CPU and `memory` as QEMU writes it; its console is
 /// on standard input and output.
-pub fn command(initramfs: &Path, memory: &str, command_line: &str) -> Command {
+pub fn command(kernel: &Path, initramfs: &Path, memory: &str, command_line: &str) -> Command {
     let mut command = Command::new(PROGRAM);
     command
         .args(["-M", "malta", "-cpu", "I6400", "-smp", "1", "-m", memory])
         .args(["-display", "none", "-nodefaults", "-no-reboot"])
         .args(["-serial", "stdio"])
         .arg("-kernel")
-        .arg(linux::native_kernel_path())
+        .arg(kernel)
         .arg("-initrd")
         .arg(initramfs)
         .args([
@@ -22,4 +21,14 @@ pub fn command(initramfs: &Path, memory: &str, command_line: &str) -> Command {
             &format!("console=ttyS0 rdinit=/init {command_line}"),
         ]);
     command
+}
+
+/// QEMU's arguments for this image as its disk, which takes no writes.
+pub fn disk_arguments(image: &Path) -> Vec<String> {
+    let file = option_path(image);
+    let drive = format!("if=none,id=disk,format=raw,readonly=on,file={file}");
+    let device = "virtio-blk-pci,drive=disk,disable-legacy=on,addr=12";
+    ["-drive", &drive, "-device", device]
+        .map(str::to_owned)
+        .into()
 }

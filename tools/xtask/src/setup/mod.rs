@@ -7,6 +7,7 @@ pub mod toolchain;
 
 pub use need::{in_path, version_of, Need};
 
+use crate::build::linux::loads;
 use crate::paths;
 use anyhow::{bail, Context, Result};
 use toolchain::Toolchain;
@@ -22,10 +23,14 @@ impl Installer {
     /// Makes sure that everything in `needs` is there.
     pub fn prepare(&self, needs: &[Need]) -> Result<()> {
         self.install_missing(needs)?;
+        let mut packages = Vec::new();
         if needs.contains(&Need::BusyboxSource) {
-            source::fetch_busybox().context("fetching the source of busybox")?;
+            packages.push("busybox");
         }
-        Ok(())
+        if needs.contains(&Need::LoadSources) {
+            packages.extend(loads::packages());
+        }
+        source::fetch(&packages).context("fetching sources")
     }
 
     /// The same, for needs that contain [`Need::MONITOR`]: returns the compiler for the board.

@@ -2,6 +2,7 @@
 
 use super::source;
 use super::toolchain::Toolchain;
+use crate::build::linux::loads;
 use crate::build::mips_linux;
 use std::env;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,10 @@ pub enum Need {
     LinuxSource,
     /// The distribution's source of busybox.
     BusyboxSource,
+    /// What builds the loads of the benchmark, beside what Linux wants.
+    LoadTools,
+    /// The distribution's sources of the loads of the benchmark.
+    LoadSources,
 }
 
 /// Programs that [`Need::BuildTools`] stands for.
@@ -45,6 +50,9 @@ const TOOLS: &[&str] = &[
     "bc", "bison", "bzip2", "cc", "cpio", "debugfs", "e2fsck", "flex", "make", "mke2fs", "patch",
     "xz",
 ];
+
+/// Programs that [`Need::LoadTools`] stands for.
+const LOAD_TOOLS: &[&str] = &["mipsisa64r6-linux-gnuabi64-g++", "tclsh", "verilator"];
 
 impl Need {
     /// Everything.
@@ -59,6 +67,8 @@ impl Need {
         Self::FileSystemTools,
         Self::LinuxSource,
         Self::BusyboxSource,
+        Self::LoadTools,
+        Self::LoadSources,
     ];
     /// To compile for the board.
     pub const MONITOR: &'static [Self] = &[Self::Compiler, Self::Linker];
@@ -78,6 +88,8 @@ impl Need {
         Self::LinuxSource,
         Self::BusyboxSource,
     ];
+    /// To build the loads of the benchmark, beside Linux.
+    pub const LOADS: &'static [Self] = &[Self::UserEmulator, Self::LoadTools, Self::LoadSources];
 
     /// What it is.
     pub fn name(self) -> &'static str {
@@ -92,6 +104,8 @@ impl Need {
             Self::FileSystemTools => "the tools of ext4",
             Self::LinuxSource => "Linux's source",
             Self::BusyboxSource => "busybox's source",
+            Self::LoadTools => "the tools of the benchmark's loads",
+            Self::LoadSources => "the sources of the benchmark's loads",
         }
     }
 
@@ -99,7 +113,9 @@ impl Need {
     pub fn purpose(self) -> &'static str {
         match self {
             Self::Emulator => "the board that everything runs on",
-            Self::UserEmulator => "runs the host tests big-endian",
+            Self::UserEmulator => {
+                "runs the host tests big-endian, and the benchmark's loads when they are built"
+            }
             Self::Compiler => "compiles the monitor and the test guests",
             Self::Linker => "links the monitor and the test guests",
             Self::CrossCompiler | Self::CrossLibrary => {
@@ -111,6 +127,8 @@ impl Need {
             }
             Self::LinuxSource => "the Linux guest's kernel",
             Self::BusyboxSource => "the Linux guest's user land, fetched without root",
+            Self::LoadTools => "builds the benchmark's loads",
+            Self::LoadSources => "the benchmark's loads, fetched without root",
         }
     }
 
@@ -139,7 +157,8 @@ impl Need {
             ],
             Self::FileSystemTools => &["e2fsprogs"],
             Self::LinuxSource => &["linux-source"],
-            Self::BusyboxSource => &[],
+            Self::LoadTools => &["g++-mipsisa64r6-linux-gnuabi64", "tcl", "verilator"],
+            Self::BusyboxSource | Self::LoadSources => &[],
         }
     }
 
@@ -167,6 +186,16 @@ impl Need {
                 .then(|| format!("{MAKE_FILE_SYSTEM}, {CHECK_FILE_SYSTEM}")),
             Self::LinuxSource => source::linux().map(|path| path.display().to_string()),
             Self::BusyboxSource => source::busybox().map(|path| path.display().to_string()),
+            Self::LoadTools => LOAD_TOOLS
+                .iter()
+                .all(|program| in_path(program).is_some())
+                .then(|| "all there".to_owned()),
+            Self::LoadSources => {
+                let mut packages = loads::packages();
+                packages
+                    .all(|name| source::package(name).is_some())
+                    .then(|| "all there".to_owned())
+            }
         }
     }
 }

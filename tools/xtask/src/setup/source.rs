@@ -31,32 +31,44 @@ pub fn linux() -> Option<PathBuf> {
 
 /// The tarball of busybox's source, if it was fetched before.
 pub fn busybox() -> Option<PathBuf> {
+    package("busybox")
+}
+
+/// The tarball of a package's source, if it was fetched before.
+pub fn package(name: &str) -> Option<PathBuf> {
     let tarball = |path: &PathBuf| {
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        name.starts_with("busybox_") && name.contains(".orig.tar.") && !name.ends_with(".part")
+        let file = path.file_name().and_then(|file| file.to_str());
+        let version = file.and_then(|file| file.strip_prefix(name)?.strip_prefix('_'));
+        version.is_some_and(|rest| rest.contains(".orig.tar.") && has_archive_suffix(rest))
     };
     files(&folder()).into_iter().filter(tarball).max()
 }
 
-/// Fetches busybox's source into the cache, unless it is there.
+/// Whether this is the name of an archive, not of its signature or of what is not whole yet.
+fn has_archive_suffix(name: &str) -> bool {
+    [".gz", ".bz2", ".xz"]
+        .iter()
+        .any(|suffix| name.ends_with(suffix))
+}
+
+/// Fetches the sources of `packages` into the cache, as far as they are not there.
 ///
 /// Most machines have no `deb-src` lines. Ours are made from the machine's own `deb` lines in a
 /// private folder, with private package lists, so that the system's stay as they are; this
 /// needs no root.
-pub fn fetch_busybox() -> Result<()> {
-    if busybox().is_some() {
+pub fn fetch(packages: &[&str]) -> Result<()> {
+    let mut missing = packages.to_vec();
+    missing.retain(|name| package(name).is_none());
+    if missing.is_empty() {
         return Ok(());
     }
     let work = folder().join(format!("apt-{}", std::process::id()));
-    let result = fetch("busybox", &work);
+    let result = fetch_to(&missing, &work);
     let _ = fs::remove_dir_all(&work);
     result
 }
 
-fn fetch(package: &str, work: &Path) -> Result<()> {
+fn fetch_to(packages: &[&str], work: &Path) -> Result<()> {
     for name in [
         "sources",
         "lists/partial",
@@ -90,24 +102,23 @@ fn fetch(package: &str, work: &Path) -> Result<()> {
         "apt-source-list",
         &mut apt_get(&["update"]),
     )?;
-    let mut download = apt_get(&["source", "--download-only", "--tar-only", package]);
+    let mut download = apt_get(&["source", "--download-only", "--tar-only"]);
+    let what = packages.join(", ");
     process::run_step(
-        &format!("{package}: fetch source"),
+        &format!("{what}: fetch source"),
         "apt-source",
-        &mut download,
+        download.args(packages),
     )?;
-    let fetched = files(&work.join("fetched"));
-    if fetched.is_empty() {
+    for path in files(&work.join("fetched")) {
+        if let Some(name) = path.file_name() {
+            fs::rename(&path, folder().join(name))?;
+        }
+    }
+    if let Some(missing) = packages.iter().find(|name| package(name).is_none()) {
         bail!(
-            "apt-get source {package} brought nothing; see {}",
+            "apt-get source {missing} brought no source; see {}",
             paths::shown(&paths::logs().join("apt-source.log"))
         );
-    }
-    for path in fetched {
-        let Some(name) = path.file_name() else {
-            continue;
-        };
-        fs::rename(&path, folder().join(name))?;
     }
     Ok(())
 }

@@ -35,12 +35,21 @@ pub fn measure(rows: &[Row], toolchain: &Toolchain) -> Result<Vec<Split>> {
     let rows = rows.iter().copied();
     let rows: Vec<_> = rows.filter(|row| row.name != BOOT).collect();
     let image = Image::build(toolchain)?;
-    linux::build_bench()?;
+    sides::build(&rows)?;
     let plugin = Plugin::build()?;
+    let mut splits = Vec::new();
+    for rows in sides::runs(&rows) {
+        splits.extend(of_run(&rows, &image, &plugin)?);
+    }
+    Ok(splits)
+}
+
+/// Where the instructions of the rows of one run go.
+fn of_run(rows: &[Row], image: &Image, plugin: &Plugin) -> Result<Vec<Split>> {
     let progress = Progress::new();
     let (native, guest) = thread::scope(|scope| {
-        let native = scope.spawn(|| native(&plugin, &rows, progress.side(NATIVE, &rows)));
-        let guest = guest(&image, &plugin, &rows, progress.side(GUEST, &rows));
+        let native = scope.spawn(|| native(plugin, rows, progress.side(NATIVE, rows)));
+        let guest = guest(image, plugin, rows, progress.side(GUEST, rows));
         (native.join(), guest)
     });
     let native = native.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;

@@ -74,7 +74,12 @@ fn files(name: &str) -> PathBuf {
 fn separate(count: usize) -> Result<Usage> {
     let command = |_| {
         let memory = format!("{MEMORY_MIB}M");
-        native::command(&linux::gang_initramfs_path(), &memory, &WORK.request())
+        native::command(
+            &linux::bench_native_kernel_path(),
+            &linux::gang_initramfs_path(),
+            &memory,
+            &WORK.request(),
+        )
     };
     let machines = (0..count).map(|number| (format!("native-{number}"), command(number)));
     watch(

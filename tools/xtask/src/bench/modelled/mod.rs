@@ -5,7 +5,7 @@ mod figures;
 mod table;
 
 use super::progress::{Progress, Side};
-use super::rows::{Row, BOOT};
+use super::rows::{Group, Row, BOOT};
 use super::{keep, sides};
 use crate::build::{linux, monitor::Image};
 use crate::run::magic::Magic;
@@ -25,7 +25,7 @@ const MISS_NS: u64 = 300;
 pub fn run(json: Option<&Path>, rows: &[Row], toolchain: &Toolchain) -> Result<()> {
     let rows = windowed(rows);
     let image = Image::build(toolchain)?;
-    linux::build_bench()?;
+    sides::build(&rows)?;
     let model = Magic::build(sides::folder().join("magic.json"), Vec::new())?;
     let progress = Progress::new();
     let (native, guest) = thread::scope(|scope| {
@@ -40,10 +40,11 @@ pub fn run(json: Option<&Path>, rows: &[Row], toolchain: &Toolchain) -> Result<(
 }
 
 /// Those of `rows` that have a window: what the user land is asked for, in that order. The boot begins before a marker
-/// can be executed.
+/// can be executed, and loads would take hours beside the model.
 fn windowed(rows: &[Row]) -> Vec<Row> {
     let rows = rows.iter().copied();
-    rows.filter(|row| row.name != BOOT).collect()
+    rows.filter(|row| row.name != BOOT && row.group != Group::Load)
+        .collect()
 }
 
 /// The model's report of the bare board.

@@ -69,6 +69,10 @@ fn heading(group: Group) -> (&'static str, &'static str) {
             "Services of the kernel, and memory",
             "As the paper's Table 2, which has the slowdown of IRIX's services in pmake.",
         ),
+        Group::Load => (
+            "Loads",
+            "Whole programs with their files on a disk, all of it in memory before they are measured: virtual seconds.",
+        ),
         Group::Shell => (
             "Busybox alone",
             "The first figures that were taken of this monitor.",

@@ -1,6 +1,7 @@
 //! Linux and its user land: `guests/linux/build.sh` makes them, the cache keeps them.
 
 mod header;
+pub mod loads;
 mod port;
 
 use super::guests::ready_folder;
@@ -48,6 +49,11 @@ pub fn bench_kernel_path() -> PathBuf {
     ready_folder().join("linux-bench")
 }
 
+/// The benchmark's kernel for the bare board.
+pub fn bench_native_kernel_path() -> PathBuf {
+    ready_folder().join("linux-bench-native")
+}
+
 /// The benchmark's user land.
 pub fn bench_initramfs_path() -> PathBuf {
     ready_folder().join("initramfs-bench")
@@ -81,7 +87,7 @@ pub fn build_native() -> Result<()> {
 pub fn build_bench() -> Result<()> {
     let port = Port::bench();
     provide(&port.guest_kernel()?, &bench_kernel_path())?;
-    provide(&port.native_kernel()?, &native_kernel_path())?;
+    provide(&port.native_kernel()?, &bench_native_kernel_path())?;
     let archives = [port.initramfs(None)?, port.archive("micro")?];
     provide_joined(&archives, &bench_initramfs_path())
 }

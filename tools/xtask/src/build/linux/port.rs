@@ -111,7 +111,10 @@ impl Port {
     /// What the script of the folder `name` makes.
     fn own_build(&self, name: &str) -> Result<PathBuf> {
         let own = self.part(name);
-        let key = Key::new(name).text(&compiler_version()?).tree(&own)?;
+        // What the benchmark's programs share lies beside them.
+        let shared = self.part("measure");
+        let key = Key::new(name).text(&compiler_version()?);
+        let key = key.tree(&own)?.tree(&shared)?;
         cache::folder(name, key, |folder| {
             let mut command = Command::new("sh");
             command.arg(own.join("build.sh")).arg(folder);
@@ -179,7 +182,8 @@ fn linux_source() -> Result<PathBuf> {
     source::linux().context("Linux's source is missing")
 }
 
-fn compiler_version() -> Result<String> {
+/// What the cross compiler says of itself.
+pub fn compiler_version() -> Result<String> {
     let compiler = Command::new(COMPILER)
         .arg("--version")
         .output()

@@ -1,5 +1,5 @@
 /* Instructions that do nothing and tell programs that watch the machine where a window is (docs/numa.md). */
-#include "micro.h"
+#include "measure.h"
 
 #include <stdint.h>
 

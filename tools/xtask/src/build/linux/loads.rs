@@ -1,0 +1,130 @@
+//! The loads of the benchmark: programs from the distribution's sources with what they work on, and the disk that holds
+//! them (`guests/linux/bench/loads`).
+
+use super::super::cache::{self, Key};
+use super::port::{compiler_version, Port};
+use super::{disk_path, provide_large};
+use crate::process;
+use crate::setup::{source, version_of};
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+/// A load.
+struct Load {
+    /// Its name: that of its folder, and what the benchmark's user land calls it.
+    name: &'static str,
+    /// Source packages, after the variables in which `build.sh` is told of their tarballs.
+    sources: &'static [(&'static str, &'static str)],
+}
+
+/// All loads.
+const ALL: &[Load] = &[
+    Load {
+        name: "pmake",
+        sources: &[
+            ("LUA_TARBALL", "lua5.4"),
+            ("MAKE_TARBALL", "make-dfsg"),
+            ("MUSL_TARBALL", "musl"),
+            ("PCC_TARBALL", "pcc"),
+            ("ZLIB_TARBALL", "zlib"),
+        ],
+    },
+    Load {
+        name: "engineering",
+        sources: &[],
+    },
+    Load {
+        name: "raytrace",
+        sources: &[("TACHYON_TARBALL", "tachyon")],
+    },
+    Load {
+        name: "database",
+        sources: &[("SQLITE_TARBALL", "sqlite3")],
+    },
+];
+
+/// The source packages of all.
+pub fn packages() -> impl Iterator<Item = &'static str> {
+    let sources = ALL.iter().flat_map(|load| load.sources);
+    sources.map(|&(_, package)| package)
+}
+
+/// The image of the disk with all loads.
+pub fn path() -> PathBuf {
+    disk_path("loads")
+}
+
+/// Builds all loads, and the disk with them.
+pub fn build() -> Result<()> {
+    let folder = Port::bench().part("loads");
+    let script = folder.join("disk.sh");
+    let mut key = Key::new("loads").tree(&script)?;
+    let mut loads = Vec::new();
+    for load in ALL {
+        let built = load.build(&folder)?.join(load.name);
+        key = key.text(load.name).tree(&built)?;
+        loads.push(built);
+    }
+    let disk = cache::folder("loads", key, |out| {
+        let mut command = Command::new("sh");
+        command.arg(&script).arg(out).args(&loads);
+        process::run_step("loads: disk", "loads", &mut command)
+    })?;
+    provide_large(&disk.join("loads.ext4"), &path())
+}
+
+impl Load {
+    /// Builds it: the folder that contains its own.
+    fn build(&self, folder: &Path) -> Result<PathBuf> {
+        let script = folder.join("build.sh");
+        let kind = format!("load-{}", self.name);
+        let mut key = Key::new(&kind)
+            .text(&compiler_version()?)
+            .tree(&script)?
+            .tree(&folder.join(self.name))?
+            .tree(&Port::bench().part("measure"))?;
+        // Its simulator is the host's.
+        if self.sources.is_empty() {
+            key = key.text(&version_of("verilator").context("no verilator")?);
+        }
+        let mut tarballs = Vec::new();
+        for (variable, package) in self.sources {
+            let tarball = source::package(package);
+            let tarball = tarball.with_context(|| format!("the source of {package} is missing"))?;
+            key = key.tree(&tarball)?;
+            tarballs.push((variable, tarball));
+        }
+        cache::folder(&kind, key, |out| {
+            let jobs = thread::available_parallelism().map_or(1, |count| count.get());
+            let mut command = Command::new("sh");
+            command.arg(&script).arg(self.name).arg(out);
+            command.arg(jobs.to_string()).envs(tarballs);
+            // Cargo's variables for its own make must not reach others.
+            command
+                .env_remove("MAKEFLAGS")
+                .env_remove("CARGO_MAKEFLAGS");
+            process::run_step(&format!("{}: build", self.name), &kind, &mut command)?;
+            let _ = std::fs::remove_dir_all(out.join("work"));
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_load_has_a_folder() {
+        let folder = Port::bench().part("loads");
+        for load in ALL {
+            assert!(
+                folder.join(load.name).join("build.sh").is_file(),
+                "{}",
+                load.name
+            );
+        }
+    }
+}
