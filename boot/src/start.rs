@@ -7,9 +7,9 @@ use disco_arch::board::count::{self, Reading};
 use disco_arch::board::{cps, interrupts, XKPHYS_CACHED};
 use disco_arch::cpu::{self, CpuStart};
 use disco_arch::lock::Mutex;
-use disco_arch::trap;
 use disco_flash::CPUS_MAX;
 use disco_kernel::machine::layout::{MachineLayout, MAILBOX};
+use disco_kernel::monitor::cpu::{Cpu, NodeCode};
 use disco_kernel::monitor::{self, Handover};
 use spin::Once;
 
@@ -86,13 +86,22 @@ fn start_cpu(cpu: usize, start: &CpuStart) {
 
 /// Where a CPU begins in its node's code, on its own stack.
 extern "C" fn cpu_main(cpu: usize) -> ! {
+    let prepared = bring_up(cpu, &NodeCode::own());
+    // SAFETY: it was prepared by this CPU just now.
+    unsafe { monitor::run(prepared) }
+}
+
+/// Brings this CPU up, which will run `code`.
+#[link_section = ".text.once"]
+#[inline(never)]
+fn bring_up(cpu: usize, code: &NodeCode) -> *mut Cpu {
     let Some(layout) = LAYOUT.get() else {
         fatal!("CPU {cpu} has started before the machine was laid out");
     };
     let place = layout.cpus()[cpu];
     let node = place.node;
-    // SAFETY: this is the copy of the vectors beside this code. They are not used yet.
-    unsafe { cpu::init(trap::vectors_address(), WIRED) };
+    // SAFETY: the vectors of the node's copy. They are not used yet.
+    unsafe { cpu::init(code.vectors, WIRED) };
     interrupts::init_cpu(cpu);
     if cpu != 0 {
         if let Some((earlier, later)) = *COUNT.lock() {
@@ -101,7 +110,7 @@ extern "C" fn cpu_main(cpu: usize) -> ! {
     }
     log!(
         "cpu {cpu}: node {node}, code at {:#018x}",
-        cpu::program_counter() & !XKPHYS_CACHED
+        code.here & !XKPHYS_CACHED
     );
     RUNNING.fetch_or(1 << cpu, Ordering::AcqRel);
     if cpu == 0 {
@@ -110,5 +119,5 @@ extern "C" fn cpu_main(cpu: usize) -> ! {
             fatal!("not every CPU is running");
         }
     }
-    monitor::run(cpu, place.block, place.stack)
+    monitor::prepare_cpu(cpu, place.block, place.stack, code)
 }

@@ -22,6 +22,8 @@ static HAVE_GIC: AtomicBool = AtomicBool::new(false);
 
 /// Sets the controllers up so that COM1 reaches CPU 0. Once, on CPU 0, before the others run;
 /// with 2 CPUs and more, after [`super::cps::init`].
+#[link_section = ".text.once"]
+#[inline(never)]
 pub fn init(cpus: usize) {
     i8259::init();
     i8259::unmask(i8259::COM1);
@@ -62,6 +64,8 @@ pub fn board_requests() -> BoardRequests {
 }
 
 /// Every CPU has been started: the interrupt controller's counter stops.
+#[link_section = ".text.once"]
+#[inline(never)]
 pub fn bring_up_ends() {
     if HAVE_GIC.load(Ordering::Relaxed) {
         gic::stop_counter();

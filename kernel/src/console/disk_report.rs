@@ -25,16 +25,19 @@ pub struct DiskRow<'a> {
 }
 
 impl Row for DiskRow<'_> {
-    const COLUMNS: &'static [Column] = &[
-        word("DISK", "disk", 12),
-        word("VM", "vm", 12),
-        word("MODE", "mode", 14),
-        word("STATE", "state", 7),
-        number("SECTORS", "sectors", 10),
-        number("CACHED", "cached_pages", 8),
-        number("HITS", "hits_permille", 6),
-        number("PRIVATE", "private_sectors", 9),
-    ];
+    const COLUMNS: &'static [Column] = {
+        static TABLE: [Column; 8] = [
+            word("DISK", "disk", 12),
+            word("VM", "vm", 12),
+            word("MODE", "mode", 14),
+            word("STATE", "state", 7),
+            number("SECTORS", "sectors", 10),
+            number("CACHED", "cached_pages", 8),
+            number("HITS", "hits_permille", 6),
+            number("PRIVATE", "private_sectors", 9),
+        ];
+        &TABLE
+    };
 
     fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
         write(&[

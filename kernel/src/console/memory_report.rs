@@ -28,13 +28,16 @@ pub struct VmMemoryRow<'a> {
 }
 
 impl Row for VmMemoryRow<'_> {
-    const COLUMNS: &'static [Column] = &[
-        column("VM", "vm", 12, true),
-        column("VIRTUAL", "virtual_bytes", 10, false),
-        column("OWN", "own_bytes", 11, false),
-        column("SHARED", "shared_bytes", 11, false),
-        column("PROMISED", "promised_bytes", 11, false),
-    ];
+    const COLUMNS: &'static [Column] = {
+        static TABLE: [Column; 5] = [
+            column("VM", "vm", 12, true),
+            column("VIRTUAL", "virtual_bytes", 10, false),
+            column("OWN", "own_bytes", 11, false),
+            column("SHARED", "shared_bytes", 11, false),
+            column("PROMISED", "promised_bytes", 11, false),
+        ];
+        &TABLE
+    };
 
     fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
         write(&[
@@ -57,10 +60,13 @@ pub struct KindRow<'a> {
 }
 
 impl Row for KindRow<'_> {
-    const COLUMNS: &'static [Column] = &[
-        column("MEMORY", "kind", 28, true),
-        column("BYTES", "bytes", 11, false),
-    ];
+    const COLUMNS: &'static [Column] = {
+        static TABLE: [Column; 2] = [
+            column("MEMORY", "kind", 28, true),
+            column("BYTES", "bytes", 11, false),
+        ];
+        &TABLE
+    };
 
     fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
         write(&[Value::Word(self.kind), Value::Bytes(self.bytes)])
@@ -85,15 +91,18 @@ pub struct PageRow<'a> {
 }
 
 impl Row for PageRow<'_> {
-    const COLUMNS: &'static [Column] = &[
-        column("PAGE", "page", 12, false),
-        column("NODE", "node", 4, false),
-        column("USERS", "users", 5, false),
-        column("OWNER", "owner", 14, true),
-        column("USED BY", "user", 14, true),
-        column("VM", "vm", 12, true),
-        column("GUEST-PHYSICAL", "guest_physical", 14, false),
-    ];
+    const COLUMNS: &'static [Column] = {
+        static TABLE: [Column; 7] = [
+            column("PAGE", "page", 12, false),
+            column("NODE", "node", 4, false),
+            column("USERS", "users", 5, false),
+            column("OWNER", "owner", 14, true),
+            column("USED BY", "user", 14, true),
+            column("VM", "vm", 12, true),
+            column("GUEST-PHYSICAL", "guest_physical", 14, false),
+        ];
+        &TABLE
+    };
 
     fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
         let (vm, address) = match self.guest {

@@ -63,17 +63,20 @@ impl NodeRow {
 }
 
 impl Row for NodeRow {
-    const COLUMNS: &'static [Column] = &[
-        number("NODE", "node", 4),
-        number("FREE", "free_bytes", 10),
-        number("LOCAL", "local_misses", 10),
-        number("REMOTE", "remote_misses", 10),
-        number("SHARE", "local_thousandths", 7),
-        number("MIGRATED", "migrations", 8),
-        number("REPLICATED", "replications", 10),
-        number("COLLAPSED", "collapses", 9),
-        number("SPENT", "spent_ns", 9),
-    ];
+    const COLUMNS: &'static [Column] = {
+        static TABLE: [Column; 9] = [
+            number("NODE", "node", 4),
+            number("FREE", "free_bytes", 10),
+            number("LOCAL", "local_misses", 10),
+            number("REMOTE", "remote_misses", 10),
+            number("SHARE", "local_thousandths", 7),
+            number("MIGRATED", "migrations", 8),
+            number("REPLICATED", "replications", 10),
+            number("COLLAPSED", "collapses", 9),
+            number("SPENT", "spent_ns", 9),
+        ];
+        &TABLE
+    };
 
     fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
         write(&[
@@ -113,20 +116,23 @@ pub struct HotPageRow<'a> {
 }
 
 impl Row for HotPageRow<'_> {
-    const COLUMNS: &'static [Column] = &[
-        number("PAGE", "page", 12),
-        number("HOME", "home", 4),
-        word("VM", "vm", 12),
-        number("GUEST-PHYSICAL", "guest_physical", 14),
-        number("WRITES", "writes", 6),
-        number("MOVES", "moves", 5),
-        number("HEAT", "heat", 7),
-        word("DECISION", "decision", 9),
-        word("WHY", "why", 12),
-        word("TO", "to", 4),
-        word("REPLICAS", "replicas", 8),
-        word("MISSES OF EACH NODE", "misses", 0),
-    ];
+    const COLUMNS: &'static [Column] = {
+        static TABLE: [Column; 12] = [
+            number("PAGE", "page", 12),
+            number("HOME", "home", 4),
+            word("VM", "vm", 12),
+            number("GUEST-PHYSICAL", "guest_physical", 14),
+            number("WRITES", "writes", 6),
+            number("MOVES", "moves", 5),
+            number("HEAT", "heat", 7),
+            word("DECISION", "decision", 9),
+            word("WHY", "why", 12),
+            word("TO", "to", 4),
+            word("REPLICAS", "replicas", 8),
+            word("MISSES OF EACH NODE", "misses", 0),
+        ];
+        &TABLE
+    };
 
     fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
         let (vm, address) = match self.guest {
@@ -177,10 +183,13 @@ pub struct ReasonRow<'a> {
 }
 
 impl Row for ReasonRow<'_> {
-    const COLUMNS: &'static [Column] = &[
-        word("DECISIONS BY REASON", "reason", 20),
-        number("TIMES", "times", 10),
-    ];
+    const COLUMNS: &'static [Column] = {
+        static TABLE: [Column; 2] = [
+            word("DECISIONS BY REASON", "reason", 20),
+            number("TIMES", "times", 10),
+        ];
+        &TABLE
+    };
 
     fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
         write(&[Value::Word(self.reason), Value::Count(self.times)])

@@ -240,16 +240,19 @@ pub struct VmRow<'a> {
 }
 
 impl Row for VmRow<'_> {
-    const COLUMNS: &'static [Column] = &[
-        word("NAME", "vm", 12),
-        word("STATE", "state", 8),
-        number("VCPUS", "vcpus", 5),
-        number("MEMORY", "memory_bytes", 8),
-        number("BACKED", "backed_bytes", 10),
-        number("CPU TIME", "cpu_ns", 12),
-        number("STARTS", "starts", 6),
-        word("LAST END", "reason", 0),
-    ];
+    const COLUMNS: &'static [Column] = {
+        static TABLE: [Column; 8] = [
+            word("NAME", "vm", 12),
+            word("STATE", "state", 8),
+            number("VCPUS", "vcpus", 5),
+            number("MEMORY", "memory_bytes", 8),
+            number("BACKED", "backed_bytes", 10),
+            number("CPU TIME", "cpu_ns", 12),
+            number("STARTS", "starts", 6),
+            word("LAST END", "reason", 0),
+        ];
+        &TABLE
+    };
 
     fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
         let reason = match self.reason {
@@ -287,14 +290,17 @@ pub struct VcpuRow<'a> {
 }
 
 impl Row for VcpuRow<'_> {
-    const COLUMNS: &'static [Column] = &[
-        word("VM", "vm", 12),
-        number("VCPU", "vcpu", 4),
-        word("STATE", "state", 8),
-        number("CPU", "cpu", 3),
-        number("CPU TIME", "cpu_ns", 12),
-        number("PC", "pc", 18),
-    ];
+    const COLUMNS: &'static [Column] = {
+        static TABLE: [Column; 6] = [
+            word("VM", "vm", 12),
+            number("VCPU", "vcpu", 4),
+            word("STATE", "state", 8),
+            number("CPU", "cpu", 3),
+            number("CPU TIME", "cpu_ns", 12),
+            number("PC", "pc", 18),
+        ];
+        &TABLE
+    };
 
     fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
         write(&[
@@ -328,16 +334,19 @@ pub struct CpuRow<'a> {
 }
 
 impl Row for CpuRow<'_> {
-    const COLUMNS: &'static [Column] = &[
-        number("CPU", "cpu", 3),
-        number("NODE", "node", 4),
-        number("CODE AT", "code", 18),
-        number("IDLE", "idle_thousandths", 7),
-        number("IDLE TIME", "idle_ns", 12),
-        number("SWITCHES", "switches", 10),
-        number("VCPU", "vcpu", 4),
-        word("RUNS", "vm", 0),
-    ];
+    const COLUMNS: &'static [Column] = {
+        static TABLE: [Column; 8] = [
+            number("CPU", "cpu", 3),
+            number("NODE", "node", 4),
+            number("CODE AT", "code", 18),
+            number("IDLE", "idle_thousandths", 7),
+            number("IDLE TIME", "idle_ns", 12),
+            number("SWITCHES", "switches", 10),
+            number("VCPU", "vcpu", 4),
+            word("RUNS", "vm", 0),
+        ];
+        &TABLE
+    };
 
     fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
         let (vm, vcpu) = match self.running {
@@ -399,17 +408,20 @@ impl MemRow {
 }
 
 impl Row for MemRow {
-    const COLUMNS: &'static [Column] = &[
-        number("NODE", "node", 4),
-        number("TOTAL", "total_bytes", 10),
-        number("FREE", "free_bytes", 11),
-        number("GUESTS", "guests_bytes", 11),
-        number("SHARED", "shared_bytes", 11),
-        number("CODE", "code_bytes", 8),
-        number("DATA", "data_bytes", 8),
-        number("TABLES", "tables_bytes", 9),
-        number("PAYLOAD", "payload_bytes", 10),
-    ];
+    const COLUMNS: &'static [Column] = {
+        static TABLE: [Column; 9] = [
+            number("NODE", "node", 4),
+            number("TOTAL", "total_bytes", 10),
+            number("FREE", "free_bytes", 11),
+            number("GUESTS", "guests_bytes", 11),
+            number("SHARED", "shared_bytes", 11),
+            number("CODE", "code_bytes", 8),
+            number("DATA", "data_bytes", 8),
+            number("TABLES", "tables_bytes", 9),
+            number("PAYLOAD", "payload_bytes", 10),
+        ];
+        &TABLE
+    };
 
     fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
         write(&[
@@ -438,15 +450,18 @@ pub struct NetRow<'a> {
 }
 
 impl Row for NetRow<'_> {
-    const COLUMNS: &'static [Column] = &[
-        word("NAME", "vm", 12),
-        word("DIRECTION", "direction", 9),
-        number("MESSAGES", "messages", 10),
-        number("BYTES", "bytes", 12),
-        number("REMAPPED", "remapped_pages", 9),
-        number("COPIED", "copied_bytes", 12),
-        number("DROPPED", "dropped", 8),
-    ];
+    const COLUMNS: &'static [Column] = {
+        static TABLE: [Column; 7] = [
+            word("NAME", "vm", 12),
+            word("DIRECTION", "direction", 9),
+            number("MESSAGES", "messages", 10),
+            number("BYTES", "bytes", 12),
+            number("REMAPPED", "remapped_pages", 9),
+            number("COPIED", "copied_bytes", 12),
+            number("DROPPED", "dropped", 8),
+        ];
+        &TABLE
+    };
 
     fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
         write(&[
@@ -485,17 +500,20 @@ pub struct DeviceRow<'a> {
 }
 
 impl Row for DeviceRow<'_> {
-    const COLUMNS: &'static [Column] = &[
-        number("SLOT", "slot", 4),
-        word("DEVICE", "device", 12),
-        number("LINE", "line", 4),
-        word("STATE", "state", 6),
-        number("SIZE", "bytes", 10),
-        number("ADDRESS", "address", 14),
-        number("REQUESTS", "requests", 10),
-        number("RECEIVED", "received", 10),
-        number("ERRORS", "errors", 8),
-    ];
+    const COLUMNS: &'static [Column] = {
+        static TABLE: [Column; 9] = [
+            number("SLOT", "slot", 4),
+            word("DEVICE", "device", 12),
+            number("LINE", "line", 4),
+            word("STATE", "state", 6),
+            number("SIZE", "bytes", 10),
+            number("ADDRESS", "address", 14),
+            number("REQUESTS", "requests", 10),
+            number("RECEIVED", "received", 10),
+            number("ERRORS", "errors", 8),
+        ];
+        &TABLE
+    };
 
     fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
         write(&[
@@ -526,12 +544,15 @@ pub struct StatRow<'a> {
 }
 
 impl Row for StatRow<'_> {
-    const COLUMNS: &'static [Column] = &[
-        number("CPU", "cpu", 3),
-        word("VM", "vm", 12),
-        word("COUNTER", "counter", 28),
-        number("VALUE", "value", 14),
-    ];
+    const COLUMNS: &'static [Column] = {
+        static TABLE: [Column; 4] = [
+            number("CPU", "cpu", 3),
+            word("VM", "vm", 12),
+            word("COUNTER", "counter", 28),
+            number("VALUE", "value", 14),
+        ];
+        &TABLE
+    };
 
     fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
         write(&[
@@ -555,11 +576,14 @@ pub struct CheckRow<'a> {
 }
 
 impl Row for CheckRow<'_> {
-    const COLUMNS: &'static [Column] = &[
-        number("CHECKED", "checked", 10),
-        number("FAILED", "failed", 8),
-        word("INVARIANT", "invariant", 0),
-    ];
+    const COLUMNS: &'static [Column] = {
+        static TABLE: [Column; 3] = [
+            number("CHECKED", "checked", 10),
+            number("FAILED", "failed", 8),
+            word("INVARIANT", "invariant", 0),
+        ];
+        &TABLE
+    };
 
     fn values(&self, write: &mut dyn FnMut(&[Value<'_>]) -> Result) -> Result {
         write(&[

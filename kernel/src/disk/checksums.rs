@@ -17,6 +17,8 @@ pub struct Checksums {
 impl Checksums {
     /// Whether a command writes whole blocks. The first and the last one may be parts, which have to be
     /// completed first.
+    #[link_section = ".text.once"]
+    #[inline(never)]
     pub fn are_needed(command: &Command) -> bool {
         command.error.is_none()
             && (0..command.blocks()).any(|part| command.wanted(part) == u32::MAX)

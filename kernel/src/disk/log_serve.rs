@@ -33,6 +33,7 @@ impl Step<'_, '_> {
     }
 
     /// Appends what the guest has written to the log, once all of it can be.
+    #[inline(never)]
     pub(super) fn write_logged(&mut self, command: &mut Command) {
         if command.record != 0 {
             return;
@@ -184,6 +185,7 @@ impl Step<'_, '_> {
     }
 
     /// Does what can be done for the log.
+    #[inline(never)]
     pub(super) fn log_goes_on(&mut self) {
         self.begin_records();
         let Some(log) = &mut self.mount.log else {

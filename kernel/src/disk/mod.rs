@@ -276,6 +276,8 @@ impl Disks {
     }
 
     /// A call of `vm` for its disk `number` was refused.
+    #[link_section = ".text.once"]
+    #[inline(never)]
     pub fn refused(&mut self, vm: usize, number: u64, error: CallError) {
         let fault = match error {
             CallError::InUse => Fault::InUse,
@@ -360,11 +362,15 @@ impl Disks {
     }
 
     /// The checksums that a command lacks, which is [`Passed::Unchecked`].
+    #[link_section = ".text.once"]
+    #[inline(never)]
     pub fn lacks(&self, index: u32) -> Checksums {
         Checksums::of(index, self.commands.get(index))
     }
 
     /// A command goes on, now that its checksums are known. It is a write, and ends later.
+    #[link_section = ".text.once"]
+    #[inline(never)]
     pub fn checked(&mut self, edge: &mut Edge<'_>, checksums: &Checksums) {
         let command = self.commands.get_mut(checksums.command());
         checksums.tell(command);

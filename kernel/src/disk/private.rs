@@ -109,6 +109,8 @@ impl Private {
     }
 
     /// Forgets them all.
+    #[link_section = ".text.once"]
+    #[inline(never)]
     pub fn clear(&mut self, memory: &dyn SharedMemory, nodes: &mut PrivateNodes) {
         while let Some((_, place)) = self.tree.take(nodes, 0) {
             Counted(memory).release(place);
@@ -144,6 +146,8 @@ pub fn runs(mask: u32) -> impl Iterator<Item = (u64, u64)> {
 }
 
 /// Copies the sectors `mask` of a block's page to another page, which nobody else uses.
+#[link_section = ".text.once"]
+#[inline(never)]
 pub fn copy_sectors(memory: &dyn SharedMemory, from: &PageRef, to: &PageRef, mask: u32) {
     for (first, count) in runs(mask) {
         let offset = sector_bytes(first);

@@ -313,6 +313,8 @@ impl Step<'_, '_> {
     }
 
     /// Begins to read `count` blocks of the real disk from `real` on into the cache; how many it is.
+    #[link_section = ".text.once"]
+    #[inline(never)]
     pub(super) fn fill(&mut self, real: u64, count: usize) -> Result<usize, NoMemory> {
         let memory = self.edge.memory;
         if *self.full || !self.transfers.has_room() {
@@ -382,6 +384,8 @@ impl Step<'_, '_> {
 
     /// Puts what the guest has written into the cache and begins to write it to the real disk: runs
     /// of blocks that nothing else is under way for.
+    #[link_section = ".text.once"]
+    #[inline(never)]
     fn write_through(&mut self, command: &mut Command) {
         let mut number = 0;
         while number < command.blocks() {

@@ -321,8 +321,14 @@ impl Machine {
 
     /// Frees every page used for `vm`; how many those were. Its virtual CPUs are off and no
     /// TLB maps its pages any more.
+    #[link_section = ".text.once"]
+    #[inline(never)]
     pub fn reclaim(&self, vm: VmId) -> u64 {
-        self.nodes().map(|node| node.reclaim(vm)).sum()
+        let mut pages = 0;
+        for node in self.nodes() {
+            pages += node.reclaim(vm);
+        }
+        pages
     }
 
     /// Number of free pages of all nodes.

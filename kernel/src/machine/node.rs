@@ -143,6 +143,8 @@ impl Node {
     }
 
     /// What its pages are used for. Reads the whole memmap: for people, not for hot paths.
+    #[link_section = ".text.once"]
+    #[inline(never)]
     pub fn usage(&self) -> Usage {
         let mut usage = Usage::default();
         for page in self.range().pages() {

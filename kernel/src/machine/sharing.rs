@@ -105,6 +105,8 @@ impl Machine {
     }
 
     /// How many use a page that may be shared; 0 if it is not.
+    #[link_section = ".text.once"]
+    #[inline(never)]
     pub fn users_of(&self, page: MachinePage) -> u32 {
         let users = self.memmap_of(page).and_then(|memmap| memmap.users(page));
         users.map_or(0, |users| users.load(Ordering::Acquire))

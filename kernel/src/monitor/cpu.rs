@@ -129,13 +129,43 @@ pub struct Cpu {
     pub(super) random: u64,
 }
 
+/// Where a CPU's own copy of the code is, for code that exists once.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeCode {
+    /// The exception vectors.
+    pub vectors: u64,
+    /// The code that asked.
+    pub here: u64,
+    handler: u64,
+    fault_handler: u64,
+}
+
+impl NodeCode {
+    /// That of who asks, in code that is replicated.
+    #[inline(always)]
+    pub fn own() -> Self {
+        Self {
+            vectors: trap::vectors_address(),
+            here: cpu::program_counter(),
+            handler: handle as *const () as u64,
+            fault_handler: monitor_fault as *const () as u64,
+        }
+    }
+}
+
 impl Cpu {
-    /// Prepares `place` for CPU `number`, which runs this.
+    /// Prepares `place` for CPU `number`, which runs this and will run `code`.
     ///
     /// # Safety
     /// `place` is this CPU's alone; `stack` is the end of the stack that its traps use.
+    #[link_section = ".text.once"]
     #[inline(never)]
-    pub unsafe fn init(place: *mut Self, monitor: &'static Monitor, number: usize, stack: u64) {
+    pub(super) unsafe fn init(
+        place: *mut Self,
+        monitor: &'static Monitor,
+        (number, stack): (usize, u64),
+        code: &NodeCode,
+    ) {
         let Some(shared) = monitor.cpus.get(number).copied().flatten() else {
             panic!("CPU {number} is not prepared");
         };
@@ -144,8 +174,8 @@ impl Cpu {
         let lines = Status::from_bits_retain(LINES);
         let mut idle = GuestContext::new();
         idle.stack = stack;
-        idle.handler = handle as *const () as u64;
-        idle.fault_handler = monitor_fault as *const () as u64;
+        idle.handler = code.handler;
+        idle.fault_handler = code.fault_handler;
         idle.monitor_status = u64::from((monitor_status | fixed | lines).bits());
         idle.base_status = idle.monitor_status | u64::from((Status::IE | Status::EXL).bits());
         // SAFETY: the caller's promise.
@@ -172,7 +202,7 @@ impl Cpu {
             cpu::leave_boot_vectors();
             cp0::set_status(monitor_status | fixed | lines);
         }
-        let code = cpu::program_counter() & !XKPHYS_CACHED;
+        let code = code.here & !XKPHYS_CACHED;
         shared.code.store(code, Ordering::Relaxed);
     }
 

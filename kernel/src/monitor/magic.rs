@@ -79,6 +79,8 @@ impl Monitor {
 
 impl Cpu {
     /// Takes hot pages, and looks at those of the loaded virtual machine.
+    #[link_section = ".text.once"]
+    #[inline(never)]
     pub(super) fn look_at_magic(&mut self, resident: &mut Resident) {
         if !self.monitor.numa.policy {
             return;

@@ -49,7 +49,7 @@ use crate::vm::identity::Identity;
 use core::fmt::{self, Write};
 use core::sync::atomic::AtomicU64;
 use core::{mem, slice};
-use cpu::{Cpu, CpuShared};
+use cpu::{Cpu, CpuShared, NodeCode};
 use disco_abi::PAGE_SIZE;
 use disco_arch::board::uart::Uart;
 use disco_arch::board::{rtc, XKPHYS_CACHED};
@@ -199,13 +199,17 @@ pub fn prepare(handover: &Handover) -> &'static Monitor {
 }
 
 /// The monitor; `None` before [`prepare`].
+#[link_section = ".text.once"]
+#[inline(never)]
 pub fn monitor() -> Option<&'static Monitor> {
     MONITOR.get().copied()
 }
 
-/// Runs the monitor on CPU `number`, for ever. `block` is the CPU's private memory, `stack` the
-/// end of its stack.
-pub fn run(number: usize, block: Range, stack: Range) -> ! {
+/// Prepares CPU `number`, which runs this and will run `code`, to run the monitor; CPU 0, the last one,
+/// starts the virtual machines. `block` is the CPU's private memory, `stack` the end of its stack.
+#[link_section = ".text.once"]
+#[inline(never)]
+pub fn prepare_cpu(number: usize, block: Range, stack: Range, code: &NodeCode) -> *mut Cpu {
     let Some(monitor) = monitor() else {
         panic!("CPU {number} runs before the monitor is prepared");
     };
@@ -213,15 +217,25 @@ pub fn run(number: usize, block: Range, stack: Range) -> ! {
     // when compiled, see `cpu::BLOCK_LEN`).
     let place = (XKPHYS_CACHED | block.start.0) as *mut Cpu;
     unsafe {
-        Cpu::init(place, monitor, number, XKPHYS_CACHED | stack.end.0);
+        let stack = XKPHYS_CACHED | stack.end.0;
+        Cpu::init(place, monitor, (number, stack), code);
     }
     if number == 0 {
         // SAFETY: as above, and traps do not come yet.
         let cpu = unsafe { &mut *place };
         monitor.start_all(|| cpu.now());
     }
-    // SAFETY: just initialised, and from here on used by this CPU's traps alone.
-    unsafe { Cpu::enter_first(place) }
+    place
+}
+
+/// Runs the monitor on this CPU, for ever.
+///
+/// # Safety
+/// `cpu` is what [`prepare_cpu`] has returned on this CPU.
+#[inline(always)]
+pub unsafe fn run(cpu: *mut Cpu) -> ! {
+    // SAFETY: it was initialised, and from here on it is used by this CPU's traps alone.
+    unsafe { Cpu::enter_first(cpu) }
 }
 
 fn real_identity() -> Identity {
@@ -319,6 +333,7 @@ impl Carver {
     }
 
     /// Zeroed room for `count` values in the memory of `node`.
+    #[link_section = ".init.text"]
     fn take<T>(&mut self, node: usize, count: usize) -> *mut T {
         let bytes = (mem::size_of::<T>() * count) as u64;
         for range in &mut self.free[node] {

@@ -265,6 +265,8 @@ impl Cpu {
 struct Outside(&'static Real<RealCard>);
 
 impl Link for Outside {
+    #[link_section = ".text.once"]
+    #[inline(never)]
     fn send(&mut self, frame: &[u8]) -> Result<(), LinkFull> {
         self.0.driver.lock().send(frame)
     }
@@ -276,6 +278,8 @@ impl Link for Outside {
 
 impl Monitor {
     /// A virtual machine has ended: what waits for it is given up.
+    #[link_section = ".text.once"]
+    #[inline(never)]
     pub(super) fn disconnect(&'static self, vm: VmId) {
         let shared = self.shared_pages(NodeId(0));
         self.subnet.lock().close(vm, &shared);

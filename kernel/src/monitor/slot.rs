@@ -38,6 +38,8 @@ impl Message {
 }
 
 impl core::fmt::Write for Message {
+    #[link_section = ".text.once"]
+    #[inline(never)]
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         let room = MESSAGE_MAX - self.length;
         let count = text.len().min(room);
@@ -46,6 +48,8 @@ impl core::fmt::Write for Message {
         Ok(())
     }
 
+    #[link_section = ".text.once"]
+    #[inline(never)]
     fn write_char(&mut self, character: char) -> core::fmt::Result {
         self.write_str(encoded(character, &mut [0; 4]))
     }

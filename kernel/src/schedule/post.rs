@@ -167,6 +167,8 @@ impl Scheduler {
 
     /// Asks for `vcpu` to be switched off; [`Scheduler::home`] is `None` when it is.
     /// Returns the CPU to interrupt; `None` if it is off already.
+    #[link_section = ".text.once"]
+    #[inline(never)]
     pub fn stop(&self, vcpu: VcpuId) -> Option<CpuId> {
         self.home(vcpu)?;
         self.post(vcpu, POSTED_STOP)

@@ -298,6 +298,8 @@ impl RunQueue {
     }
 
     /// Lets go of `vcpu`.
+    #[link_section = ".text.once"]
+    #[inline(never)]
     pub(super) fn forget(&mut self, vcpu: VcpuId) {
         self.ready.remove(vcpu);
         self.waiting.remove(vcpu);

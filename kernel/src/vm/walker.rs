@@ -104,6 +104,8 @@ impl Plan {
 
 impl Registers {
     /// Works out how to walk from now on.
+    #[link_section = ".text.once"]
+    #[inline(never)]
     pub fn plan_walks(&mut self) {
         self.plan = Plan::of(self.pw_ctl, self.pw_field, self.pw_size).unwrap_or_default();
     }

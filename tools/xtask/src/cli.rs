@@ -53,7 +53,7 @@ pub enum Action {
     /// Write a page that shows where memory was in a run, who used it, and how it moved.
     #[command(after_help = NUMA_REPORT_EXAMPLES)]
     NumaReport(NumaReportArgs),
-    /// Print what the monitor's parts take, and check its size.
+    /// Print what the monitor's parts take, by section and module, and check that each node's copy is at most 128 KiB.
     #[command(after_help = "Example:\n  cargo xtask sizes")]
     Sizes,
     /// Format all code.

@@ -23,7 +23,7 @@ mod setup;
 mod soak;
 mod test;
 
-use anyhow::{ensure, Result};
+use anyhow::Result;
 use build::{guests, linux, monitor};
 use clap::Parser;
 use cli::{Action, BuildArgs, Cli, FlashArgs, RunArgs};
@@ -161,26 +161,5 @@ fn run(args: RunArgs, installer: &Installer) -> Result<()> {
 fn sizes(installer: &Installer) -> Result<()> {
     let toolchain = installer.provide(Need::MONITOR)?;
     let elf = std::fs::read(monitor::build(&toolchain)?)?;
-    let sections = monitor::section_sizes(&elf)?;
-    for section in &sections {
-        let copies = if section.replicated {
-            "a copy for each node"
-        } else {
-            ""
-        };
-        println!("{:>10}  {:<14}{copies}", section.size, section.name);
-    }
-    let code: u64 = sections
-        .iter()
-        .filter(|section| section.replicated)
-        .map(|section| section.size)
-        .sum();
-    let budget = monitor::CODE_BUDGET;
-    println!("{code:>10}  for each node, of {budget}");
-    ensure!(
-        code <= budget,
-        "what each node has a copy of is {} bytes over budget",
-        code - budget
-    );
-    Ok(())
+    build::sizes::report(&elf)
 }

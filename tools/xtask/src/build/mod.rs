@@ -6,3 +6,4 @@ pub mod images;
 pub mod linux;
 pub mod mips_linux;
 pub mod monitor;
+pub mod sizes;

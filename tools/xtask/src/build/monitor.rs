@@ -4,7 +4,7 @@ use crate::setup::toolchain::Toolchain;
 use crate::{paths, process};
 use anyhow::{bail, ensure, Context, Result};
 use disco_flash::RESET_SIZE;
-use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol};
+use object::{Object, ObjectSection, ObjectSegment};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,9 +15,6 @@ const TARGET: &str = "mips64-disco";
 const FOLDER: &str = "mips64-monitor";
 /// Segments from here on are not part of the image: the reset code, which runs in the flash.
 const KSEG: u64 = 0xffff_ffff_8000_0000;
-/// The most that what each node has a copy of may take, in bytes.
-pub const CODE_BUDGET: u64 = 168 << 10;
-
 /// The monitor says nothing with `{:?}`; without the code for it, it is 4 KiB smaller.
 const WITHOUT_DEBUG: &str = "-Zfmt-debug=none";
 
@@ -156,40 +153,4 @@ impl Image {
         let elf = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::from_elf(&elf).with_context(|| format!("{}", path.display()))
     }
-}
-
-/// Size of one section of the monitor.
-pub struct SectionSize {
-    /// Its name.
-    pub name: String,
-    /// Bytes.
-    pub size: u64,
-    /// Whether each node has a copy of it, which counts against [`CODE_BUDGET`].
-    pub replicated: bool,
-}
-
-/// The sections that take memory when the monitor runs, in order of their addresses.
-pub fn section_sizes(elf: &[u8]) -> Result<Vec<SectionSize>> {
-    use object::elf::SHF_ALLOC;
-    let file = object::File::parse(elf)?;
-    let mut sections: Vec<_> = file
-        .sections()
-        .filter(|section| match section.flags() {
-            object::SectionFlags::Elf { sh_flags, .. } => sh_flags.0 & SHF_ALLOC.0 != 0,
-            _ => false,
-        })
-        .collect();
-    sections.sort_by_key(ObjectSection::address);
-    let shared = file.symbol_by_name("__shared_start");
-    let shared = shared.context("the monitor has no part that exists once")?;
-    sections
-        .iter()
-        .map(|section| {
-            Ok(SectionSize {
-                name: section.name()?.to_owned(),
-                size: section.size(),
-                replicated: section.address() < shared.address(),
-            })
-        })
-        .collect()
 }
