@@ -97,10 +97,12 @@ impl FreePages {
         let order = self.chunks().skip(self.hint).chain(before);
         let mut best: Option<(u32, usize, u32)> = None;
         for (chunk, words) in order {
-            if u64::from(*self.chunk_free.get(chunk)?) < size.pages() {
-                continue;
-            }
-            let Some((block, index)) = tightest_in_chunk(words, size.log2()) else {
+            let found = match u64::from(*self.chunk_free.get(chunk)?) {
+                free if free < size.pages() => None,
+                PAGES_PER_CHUNK => Some((CHUNK_LOG2, 0)),
+                _ => tightest_in_chunk(words, size.log2()),
+            };
+            let Some((block, index)) = found else {
                 continue;
             };
             if best.is_none_or(|(smallest, ..)| block < smallest) {

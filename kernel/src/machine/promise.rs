@@ -32,11 +32,21 @@ impl Machine {
     pub fn promise(&self, pages: u64) -> Result<(), NoMemory> {
         let word = self.word().ok_or(NoMemory)?;
         let promised = word.fetch_add(pages, Ordering::SeqCst) + pages;
-        if self.free_pages() >= promised {
+        if self.are_free(promised) {
             return Ok(());
         }
         word.fetch_sub(pages, Ordering::SeqCst);
         Err(NoMemory)
+    }
+
+    /// Whether so many pages are free. Looks no further than it has to: nodes are far away.
+    fn are_free(&self, pages: u64) -> bool {
+        let mut found = 0;
+        let mut nodes = self.nodes();
+        nodes.any(|node| {
+            found += node.free_pages();
+            found >= pages
+        })
     }
 
     /// Promises `pages` more, of which the caller will free as many.

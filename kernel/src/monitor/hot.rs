@@ -6,7 +6,7 @@
 
 use super::cpu::Cpu;
 use super::memory::GuestMemory;
-use super::moves::{Batch, Goal};
+use super::moves::{Batch, Goal, BATCH};
 use super::resident::{Resident, ResidentVm};
 use super::slot::VmSlot;
 use super::Monitor;
@@ -15,15 +15,27 @@ use crate::machine::{NodeId, Owner, VmId};
 use crate::numa::counters::add;
 use crate::numa::{decide, Action, Decision, Interval, NodeSet, Situation};
 use crate::vm::pmap::Backing;
+use disco_arch::cpu;
+use disco_magic::marker;
 
-/// Hot pages that are looked at in a row.
-const AT_ONCE: usize = 8;
+/// Hot pages that are looked at in a row: as many as are copied with one shootdown.
+const AT_ONCE: usize = BATCH;
 
 /// What is the same for all pages that are looked at in a row.
 struct Scene {
     now: Interval,
     room: NodeSet,
     plenty: NodeSet,
+    /// Moves that the virtual machine may make.
+    budget: u32,
+}
+
+/// Pages, and what is to be done with each, or was.
+type Wanted = [Option<(GuestPage, Decision)>; AT_ONCE];
+
+/// Copies that it takes; a collapse counts as one.
+fn copies_of(decision: &Decision) -> u32 {
+    decision.targets().len().max(1)
 }
 
 impl Monitor {
@@ -72,6 +84,7 @@ impl Cpu {
         let Some(list) = vm.hot_for(self.shared.node) else {
             return (0, 0);
         };
+        // The lock is this node's, which others rarely take; the virtual machine's memory is another matter.
         if list.lock().is_empty() {
             return (0, 0);
         }
@@ -79,46 +92,52 @@ impl Cpu {
         let Some(mut memory) = self.try_guest_memory(resident) else {
             return (0, 0);
         };
-        let scene = monitor.scene(begin);
+        let mut pages = [GuestPage(0); AT_ONCE];
+        let pages = list.lock().take_all(&mut pages);
+        let mut scene = monitor.scene(vm, begin);
+        let mut wanted: Wanted = [None; AT_ONCE];
+        for (place, &page) in wanted.iter_mut().zip(pages) {
+            let decision = self.decide_on(vm, page, &scene);
+            let decision = decision.filter(|decision| decision.action != Action::Leave);
+            scene.budget -= decision.map_or(0, |decision| copies_of(&decision).min(scene.budget));
+            *place = decision.map(|decision| (page, decision));
+        }
+        if wanted.iter().all(Option::is_none) {
+            return (pages.len(), 0);
+        }
+        cpu::mark::<{ marker::MOVING }>();
+        self.move_all(&mut memory, &mut wanted);
+        cpu::mark::<{ marker::MOVED }>();
+        drop(memory);
+        let moved = wanted.iter().flatten();
+        let copies = moved.clone().map(|(_, decision)| copies_of(decision)).sum();
+        vm.budget.lock().spend(copies);
+        let count = moved.clone().count();
+        let spent = self.now().saturating_sub(begin) / count.max(1) as u64;
+        for (page, decision) in moved {
+            self.note_move(resident, *page, &decision.action, spent);
+        }
+        (pages.len(), count)
+    }
+
+    /// Does what was decided for pages, and leaves those in `wanted` with which it went well.
+    fn move_all(&self, memory: &mut GuestMemory<'_>, wanted: &mut Wanted) {
         let mut batch = Batch::new();
-        let mut begun: [Option<(GuestPage, Action)>; AT_ONCE] = [None; AT_ONCE];
-        let (mut looked, mut moved) = (0, 0);
-        for place in &mut begun {
-            if !batch.has_room() {
-                break;
-            }
-            let page = list.lock().take();
-            let Some(page) = page else {
-                break;
-            };
-            looked += 1;
-            let Some(decision) = self.decide_on(vm, page, &scene) else {
-                continue;
-            };
-            let Some(goal) = goal_of(&decision) else {
-                continue;
-            };
-            if memory
-                .begin(&mut batch, (page, goal), &mut |_, _| ())
-                .is_err()
-            {
+        for place in &mut *wanted {
+            let goal = place.and_then(|(page, decision)| Some((page, goal_of(&decision)?)));
+            let begun = goal.map(|goal| memory.begin(&mut batch, goal, &mut |_, _| ()));
+            if let Some(Err(_)) = begun {
                 add(&self.shared.numa.failed, 1);
-                continue;
+                *place = None;
             }
-            vm.budget.lock().spend(decision.targets().len().max(1));
-            *place = Some((page, decision.action));
-            moved += 1;
         }
         memory.finish(&mut batch, &mut |_, _| ());
-        gather(&mut memory, &begun);
-        drop(memory);
-        if moved != 0 {
-            let spent = self.now().saturating_sub(begin) / moved as u64;
-            for (page, action) in begun.into_iter().flatten() {
-                self.note_move(resident, page, &action, spent);
+        for (page, decision) in wanted.iter().flatten() {
+            // With its last page, a large page of the windows may have moved.
+            if matches!(decision.action, Action::Migrate(_)) {
+                memory.gather_if_used(*page);
             }
         }
-        (looked, moved)
     }
 
     /// What the policy wants of a page.
@@ -128,13 +147,17 @@ impl Cpu {
         let at = backing.page()?;
         let home = machine.node_of(at)?;
         let record = home.directory().record(at)?;
+        if record.is_settled(scene.now) {
+            // For another node, since it was left here.
+            return None;
+        }
         let situation = Situation {
             home: home.id(),
             replicas: vm.pmap.replicas(page),
             shared: matches!(backing, Backing::Shared(_)),
             room: scene.room,
             plenty: scene.plenty,
-            budget: vm.budget.lock().left(scene.now),
+            budget: scene.budget,
         };
         let counts = record.counts(scene.now);
         let thresholds = &self.monitor.numa.thresholds;
@@ -181,20 +204,13 @@ impl Cpu {
 }
 
 impl Monitor {
-    fn scene(&self, now: u64) -> Scene {
+    fn scene(&self, vm: &ResidentVm, now: u64) -> Scene {
+        let now = self.numa.interval(now);
         Scene {
-            now: self.numa.interval(now),
+            now,
             room: self.machine.room(),
             plenty: self.machine.plenty(),
-        }
-    }
-}
-
-/// With its last page, a large page of the windows may have moved.
-fn gather(memory: &mut GuestMemory<'_>, begun: &[Option<(GuestPage, Action)>]) {
-    for (page, action) in begun.iter().flatten() {
-        if matches!(action, Action::Migrate(_)) {
-            memory.gather_if_used(*page);
+            budget: vm.budget.lock().left(now),
         }
     }
 }

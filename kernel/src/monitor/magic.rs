@@ -9,8 +9,8 @@ use super::resident::Resident;
 use super::Monitor;
 use crate::address::MachinePage;
 use crate::machine::{Node, NodeId, Owner};
-use crate::numa::source::{add_up, Exact};
-use crate::numa::{HotPages, Settings};
+use crate::numa::source::{Exact, Records};
+use crate::numa::{HotPages, Settings, Source};
 use core::slice;
 use core::sync::atomic::AtomicU32;
 use disco_arch::board::XKPHYS_CACHED;
@@ -21,8 +21,9 @@ use disco_magic::Region;
 /// Guards the taking of hot pages: innermost but for a slot's state, which is not waited for under it.
 pub(super) type MagicSource = Mutex<Exact<Region<'static>>>;
 
-/// Samples that are taken at a time.
-const AT_ONCE: usize = 64;
+/// Pages that are taken at a time.
+const AT_ONCE: usize = 32;
+
 /// The region that the description names.
 ///
 /// # Panics
@@ -50,16 +51,19 @@ impl Monitor {
             return;
         };
         let now = self.numa.interval(now);
-        let trigger = self.numa.thresholds.trigger;
         let region = source.counters();
         if region.epoch() != u32::from(now.0) {
             region.set_epoch(now.0.into());
         }
-        let record = |page| self.machine.record(self.copied_from(page));
-        add_up(&mut *source, AT_ONCE, (now, trigger), record, |sample| {
-            let home = self.machine.node_of(sample.page).map(Node::id);
-            if home != Some(sample.node) {
-                self.leave_hot_page(sample.page, [sample.node, here]);
+        let records = Records {
+            now,
+            trigger: self.numa.thresholds.trigger,
+            of: &|page| self.machine.record(self.copied_from(page)),
+        };
+        source.add_up(AT_ONCE, &records, &mut |hot| {
+            let home = self.machine.node_of(hot.page).map(Node::id);
+            if home != Some(hot.node) {
+                self.leave_hot_page(hot.page, [hot.node, here]);
             }
         });
     }
@@ -78,19 +82,21 @@ impl Monitor {
 }
 
 impl Cpu {
-    /// Takes hot pages, and looks at those of the loaded virtual machine.
+    /// Takes hot pages, and looks at those of the loaded virtual machine; whether there are more.
     #[link_section = ".text.once"]
     #[inline(never)]
-    pub(super) fn look_at_magic(&mut self, resident: &mut Resident) {
+    pub(super) fn look_at_magic(&mut self, resident: &mut Resident) -> bool {
         if !self.monitor.numa.policy {
-            return;
+            return false;
         }
         let here = self.shared.node;
-        let has_time = |list: &Mutex<HotPages>| list.lock().is_empty();
-        if resident.vm.hot_for(here).is_some_and(has_time) {
+        let vm = resident.vm;
+        let is_empty = |list: &Mutex<HotPages>| list.lock().is_empty();
+        if vm.hot_for(here).is_some_and(is_empty) {
             let now = self.now();
             self.monitor.take_hot(now, here);
         }
         self.look_at_hot(resident);
+        !vm.hot_for(here).is_none_or(is_empty)
     }
 }

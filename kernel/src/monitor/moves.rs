@@ -18,7 +18,7 @@ use crate::vm::pmap::Backing;
 use core::fmt;
 
 /// Copies that are made with one shootdown.
-const BATCH: usize = 16;
+pub(super) const BATCH: usize = 16;
 
 /// What is to become of a guest page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,11 +90,6 @@ impl Batch {
             copies: [const { None }; BATCH],
             count: 0,
         }
-    }
-
-    /// Whether it takes a further copy.
-    pub const fn has_room(&self) -> bool {
-        self.count < BATCH
     }
 
     fn add(&mut self, copy: Copy) {

@@ -10,8 +10,8 @@ use super::resident::Resident;
 use crate::address::GuestPage;
 use crate::machine::NodeId;
 use crate::numa::counters::add;
-use crate::numa::source::{add_up, Samples};
-use crate::numa::{Counters, PageRecord, Sample, Settings, Since, Source};
+use crate::numa::source::{Hot, Records, Samples};
+use crate::numa::{Counters, PageRecord, Sample, Settings, Source};
 use crate::schedule::VcpuId;
 use crate::vm::exception::code;
 use crate::vm::hardware::Hardware;
@@ -38,6 +38,9 @@ const TRIES: u32 = 4;
 const MOST_HZ: u64 = 8000;
 /// See [`MOST_HZ`].
 const LEAST_HZ: u64 = 1000;
+/// Looks in a second at what the exact model has counted, and [`LEAST_HZ`] while there is more than is looked at in a row: a
+/// look finds everything driven out of the caches.
+const LOOKS_HZ: u64 = 128;
 /// The same for each refill that is aimed at between two, for a guest with few refills.
 const LEAST_HZ_REFILLS: u64 = 64_000;
 
@@ -55,8 +58,10 @@ pub(super) struct Sampler {
     due: u64,
     /// Refills from one to the next that are aimed at.
     refills: u64,
-    /// From one to the next, in ticks.
+    /// From one to the next, in ticks, on the average: see [`Sampler::wait`].
     period: u64,
+    /// Of a row of numbers that look random.
+    dither: u32,
     /// Ticks in a second.
     hz: u64,
     /// What the vectors do not know at present.
@@ -85,6 +90,7 @@ impl Sampler {
                 REFILLS_UNUSED
             },
             period: hz / MOST_HZ,
+            dither: 0,
             hz,
             hidden: None,
             watched: None,
@@ -123,9 +129,21 @@ impl Sampler {
             self.period *= 2;
         }
         self.period = self.period.min(longest);
-        self.due = now.saturating_add(self.period);
+        let wait = self.wait();
+        self.due = now.saturating_add(wait);
         self.tries = 0;
         had < self.refills / FEW
+    }
+
+    /// Ticks to the next sample: half a period to one and a half. A guest that does the same again and again would
+    /// else be seen at the same place each time.
+    fn wait(&mut self) -> u64 {
+        // Knuth, The Art of Computer Programming, volume 2, 3.3.4, table 1, line 26.
+        self.dither = self
+            .dither
+            .wrapping_mul(1_664_525)
+            .wrapping_add(1_013_904_223);
+        self.period / 2 + (self.period * u64::from(self.dither >> 16) >> 16)
     }
 
     /// A sample was taken, of a page that is far and may be moved (`is_useful`) or of another one: samples are taken where they
@@ -162,8 +180,9 @@ impl Cpu {
             return None;
         }
         if self.monitor.numa.counters == Counters::Magic {
-            self.look_at_magic(resident);
-            self.sampler.due = self.now() + self.sampler.hz / LEAST_HZ;
+            let has_more = self.look_at_magic(resident);
+            let per_second = if has_more { LEAST_HZ } else { LOOKS_HZ };
+            self.sampler.due = self.now() + self.sampler.hz / per_second;
             self.update_due();
             return None;
         }
@@ -303,7 +322,6 @@ impl Cpu {
             node,
             reads,
             writes,
-            since: Since::Last,
             user: Some((vm.slot.id, page)),
         });
     }
@@ -324,27 +342,30 @@ impl Cpu {
         let settings = &monitor.numa;
         let now = settings.interval(self.now());
         let vm = resident.vm;
-        let may_move = |sample: &Sample| {
-            let home = monitor.machine.node_of(sample.page);
-            let is_far = home.is_some_and(|home| home.id() != sample.node);
-            let record = monitor.machine.record(sample.page);
+        let may_move = |hot: &Hot| {
+            let home = monitor.machine.node_of(hot.page);
+            let is_far = home.is_some_and(|home| home.id() != hot.node);
+            let record = monitor.machine.record(hot.page);
             is_far && !record.is_none_or(PageRecord::stays)
         };
-        add_up(
-            &mut self.sampler.samples,
-            usize::MAX,
-            (now, settings.thresholds.trigger),
-            |page| monitor.machine.record(page),
-            |sample| match sample.user.filter(|_| settings.policy && may_move(sample)) {
-                Some((of, page)) if of == vm.slot.id => {
-                    if !vm.pmap.replicas(page).contains(sample.node) {
-                        vm.add_hot(page, [sample.node; 2]);
-                    }
+        let records = Records {
+            now,
+            trigger: settings.thresholds.trigger,
+            of: &|page| monitor.machine.record(page),
+        };
+        let samples = &mut self.sampler.samples;
+        samples.add_up(usize::MAX, &records, &mut |hot| match hot
+            .user
+            .filter(|_| settings.policy && may_move(hot))
+        {
+            Some((of, page)) if of == vm.slot.id => {
+                if !vm.pmap.replicas(page).contains(hot.node) {
+                    vm.add_hot(page, [hot.node; 2]);
                 }
-                Some(user) => monitor.leave_hot(user, [sample.node; 2]),
-                None => {}
-            },
-        );
+            }
+            Some(user) => monitor.leave_hot(user, [hot.node; 2]),
+            None => {}
+        });
         let lost = self.sampler.samples.lost();
         add(&self.shared.numa.lost, lost - self.sampler.lost);
         self.sampler.lost = lost;

@@ -11,6 +11,8 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 use disco_abi::{CallError, ShootdownKeys, LINE_IPI};
 use disco_arch::board::interrupts;
+use disco_arch::cpu;
+use disco_magic::marker;
 
 /// Bit 63 would make a result an error.
 const MESSAGES: u64 = u64::MAX >> 1;
@@ -211,6 +213,10 @@ impl Cpu {
             resident.vcpu.shoot_down(request, &mut self.hardware());
         }
         let (pages, pmap) = (requests.pages(), &resident.pmap);
-        resident.vcpu.revoke(pages, pmap, &mut self.hardware());
+        if !pages.is_empty() {
+            cpu::mark::<{ marker::MOVING }>();
+            resident.vcpu.revoke(pages, pmap, &mut self.hardware());
+            cpu::mark::<{ marker::MOVED }>();
+        }
     }
 }

@@ -11,11 +11,12 @@
 
 use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
-use super::policy::{Decision, Thresholds};
-use super::source::{Sample, Since};
+use super::policy::{Action, Decision, Thresholds};
+use super::source::Sample;
 use super::NodeSet;
 use crate::address::MachinePage;
 use crate::machine::{NodeId, PageRange, NODES_MAX};
+use disco_magic::Misses;
 
 /// The number of a reset interval. It wraps after 65,536 of them (1.8 hours of 0.1 s): a record that
 /// was touched exactly so long ago passes for one of now, and its counts for one more decision.
@@ -53,7 +54,7 @@ pub struct PageRecord {
     moves: AtomicU16,
     /// What was decided last: [`Decision::number`].
     decision: AtomicU16,
-    /// The nodes that were decided for.
+    /// The nodes that were decided for; or of a page that stays, the one that missed on it last.
     targets: AtomicU16,
 }
 
@@ -126,10 +127,6 @@ impl PageRecord {
             return false;
         };
         self.age(now);
-        if sample.since == Since::Interval {
-            let counts = self.misses.iter().chain([&self.writes]);
-            counts.for_each(|word| word.store(0, Relaxed));
-        }
         let before = place.load(Relaxed);
         let after = before.saturating_add(sample.all());
         place.store(after, Relaxed);
@@ -147,6 +144,25 @@ impl PageRecord {
         }
         let trigger = trigger.max(1);
         before / trigger != after / trigger
+    }
+
+    /// Misses of each node that there is, since interval `now` began, are these, whatever was counted before.
+    pub fn counted(&self, now: Interval, misses: &[Misses]) {
+        self.age(now);
+        let saturated = |misses: u32| u16::try_from(misses).unwrap_or(u16::MAX);
+        let (mut writes, mut readers, mut writers) = (0u32, 0, 0);
+        for ((place, bit), misses) in self.misses.iter().zip(0..).zip(misses) {
+            place.store(
+                saturated(misses.reads.saturating_add(misses.writes)),
+                Relaxed,
+            );
+            writes = writes.saturating_add(misses.writes);
+            readers |= u16::from(misses.reads > 0) << bit;
+            writers |= u16::from(misses.writes > 0) << bit;
+        }
+        self.writes.store(saturated(writes), Relaxed);
+        self.readers.store(readers, Relaxed);
+        self.writers.store(writers, Relaxed);
     }
 
     /// Halves the counts once for each interval since they were last touched.
@@ -254,7 +270,9 @@ impl PageRecord {
     /// Notes what was decided, for [`PageRecord::decided`].
     pub fn note(&self, decision: &Decision) {
         self.decision.store(decision.number(), Relaxed);
-        self.targets.store(decision.targets().bits(), Relaxed);
+        if decision.action != Action::Leave {
+            self.targets.store(decision.targets().bits(), Relaxed);
+        }
     }
 
     /// What was decided when somebody looked at the page last; nothing if nobody has.
@@ -267,6 +285,30 @@ impl PageRecord {
     /// Whether it was decided last that the page stays where it is though it is used from afar.
     pub fn stays(&self) -> bool {
         Decision::is_to_stay(self.decision.load(Relaxed))
+    }
+
+    /// Whether somebody should look at the page, since `node` has missed on it often, or again twice as often. It is settled as
+    /// long as others miss as often in between.
+    pub fn is_to_look_at(&self, now: Interval, node: NodeId) -> bool {
+        let decision = self.decision.load(Relaxed);
+        let node = NodeSet::of(node).bits();
+        let is_alone = self.targets.load(Relaxed) == node;
+        if !is_alone && Decision::is_to_leave(decision) {
+            self.targets.store(node, Relaxed);
+        }
+        if !self.is_settled(now) {
+            return true;
+        }
+        if is_alone {
+            self.decision.store(decision | Decision::OLD, Relaxed);
+        }
+        is_alone
+    }
+
+    /// Whether it was decided in interval `now` that the page stays, for a reason that goes on as long as that.
+    pub fn is_settled(&self, now: Interval) -> bool {
+        let touched = Interval(self.interval.load(Relaxed));
+        touched == now && Decision::is_settled(self.decision.load(Relaxed))
     }
 
     fn words(&self) -> impl Iterator<Item = &AtomicU16> {

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use super::NodeSet;
 use crate::machine::{NodeId, NODES_MAX};
 
 /// A miss in the node's own memory, in nanoseconds: FLASH's (SOSP'97, section 5).
@@ -16,6 +17,8 @@ pub struct Distances {
     latency: [[u32; NODES_MAX]; NODES_MAX],
     /// For each node all nodes, nearest first.
     order: [[NodeId; NODES_MAX]; NODES_MAX],
+    /// For each node those that reach its memory as soon as their own.
+    near: [NodeSet; NODES_MAX],
 }
 
 /// A node would reach another one's memory sooner than its own.
@@ -65,6 +68,7 @@ impl Distances {
         let mut distances = Self {
             latency: [[0; NODES_MAX]; NODES_MAX],
             order: [[NodeId(0); NODES_MAX]; NODES_MAX],
+            near: [NodeSet::EMPTY; NODES_MAX],
         };
         let rows = distances.latency.iter_mut().zip(&mut distances.order);
         for (from, (row, order)) in ids().zip(rows) {
@@ -80,6 +84,10 @@ impl Distances {
                 }
                 order[at] = to;
             }
+        }
+        for (to, near) in ids().zip(&mut distances.near) {
+            let is_near = |&from: &NodeId| latency_ns(from, to) <= latency_ns(from, from);
+            *near = ids().filter(is_near).collect();
         }
         distances
     }
@@ -97,6 +105,12 @@ impl Distances {
     pub fn extra_ns(&self, from: NodeId, to: NodeId) -> u32 {
         let own = self.latency_ns(from, from);
         self.latency_ns(from, to).saturating_sub(own)
+    }
+
+    /// Nodes that reach the memory of `to` as soon as their own: itself, at least.
+    pub fn near(&self, to: NodeId) -> NodeSet {
+        let near = self.near.get(usize::from(to.0));
+        near.copied().unwrap_or_default()
     }
 
     /// All nodes that a machine can have, nearest to `to` first, which is the first itself.

@@ -56,6 +56,16 @@ impl HotPages {
         Some(GuestPage(page.into()))
     }
 
+    /// Takes the oldest ones, as many as there are places.
+    pub fn take_all<'a>(&mut self, places: &'a mut [GuestPage]) -> &'a [GuestPage] {
+        let taken = places.len().min(self.count);
+        let places = places.get_mut(..taken).unwrap_or_default();
+        for place in &mut *places {
+            *place = self.take().unwrap_or(*place);
+        }
+        places
+    }
+
     fn places(&self) -> impl Iterator<Item = usize> {
         let first = self.first;
         (0..self.count).map(move |offset| (first + offset) % KEPT)

@@ -27,7 +27,7 @@ pub use node_set::NodeSet;
 pub use policy::{decide, Action, Decision, MoveBudget, Situation, Thresholds, Why};
 pub use residence::Residence;
 pub use settings::{Counters, Settings};
-pub use source::{Sample, Since, Source};
+pub use source::{Sample, Source};
 
 #[cfg(test)]
 mod replay;

@@ -75,9 +75,12 @@ impl NodeSet {
 
     /// Its members, by number.
     pub fn iter(self) -> impl Iterator<Item = NodeId> {
-        (0..NODES_MAX as u8)
-            .map(NodeId)
-            .filter(move |&node| self.contains(node))
+        let mut left = self.0;
+        core::iter::from_fn(move || {
+            let first = left.trailing_zeros() as u8;
+            left &= left.checked_sub(1)?;
+            Some(NodeId(first))
+        })
     }
 }
 

@@ -246,10 +246,22 @@ impl Decision {
     /// Set in a decision's number: it was some time ago, and may be another one now.
     pub(super) const OLD: u16 = 1 << 15;
 
+    /// Whether a decision of this number is to leave the page as it is; so does none.
+    pub(super) const fn is_to_leave(number: u16) -> bool {
+        (number & !Self::OLD) >> 8 == 0
+    }
+
     /// Whether a decision of this number, not an old one, is to leave a page that is far from who uses it.
     pub(super) const fn is_to_stay(number: u16) -> bool {
         let why = number & 0xff;
         number >> 8 == 0 && why > Why::Local as u16
+    }
+
+    /// Whether that is so, however often it is missed on.
+    pub(super) const fn is_settled(number: u16) -> bool {
+        let why = number & 0xff;
+        let is_reason = why == Why::WriteShared as u16 || why == Why::Restless as u16;
+        is_reason && Self::is_to_stay(number)
     }
 
     /// The nodes that get the page.
@@ -319,8 +331,8 @@ fn is_written(counts: &Counts, thresholds: &Thresholds) -> bool {
 
 /// Nodes that one of `places` is as near to as their own memory.
 fn near(places: NodeSet, distances: &Distances) -> NodeSet {
-    let is_near = |node: &NodeId| places.iter().any(|at| distances.extra_ns(*node, at) == 0);
-    NodeSet::ALL.iter().filter(is_near).collect()
+    let near = places.iter().map(|at| distances.near(at));
+    near.fold(NodeSet::EMPTY, NodeSet::union)
 }
 
 /// The node that misses most, beside `others`; of several the first.

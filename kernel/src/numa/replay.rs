@@ -8,7 +8,7 @@ mod cases;
 mod promises;
 mod traces;
 
-use super::source::Samples;
+use super::source::{Records, Samples};
 use super::*;
 use crate::address::MachinePage;
 use crate::machine::{NodeId, PageRange};
@@ -171,7 +171,6 @@ impl World {
             node: NodeId(access.node),
             reads: if write { 0 } else { MISSES },
             writes: if write { MISSES } else { 0 },
-            since: Since::Last,
             user: None,
         });
         if !is_full {
@@ -179,13 +178,15 @@ impl World {
         }
         let mut hot = Vec::new();
         let directory = self.directory;
-        source::add_up(
-            &mut self.samples[usize::from(access.node)],
-            usize::MAX,
-            (self.now, self.thresholds.trigger),
-            |page| directory.record(page),
-            |sample| hot.push(sample.page.0 as usize),
-        );
+        let records = Records {
+            now: self.now,
+            trigger: self.thresholds.trigger,
+            of: &|page| directory.record(page),
+        };
+        let samples = &mut self.samples[usize::from(access.node)];
+        samples.add_up(usize::MAX, &records, &mut |page| {
+            hot.push(page.page.0 as usize);
+        });
         hot.into_iter().for_each(|page| self.look(page));
     }
 

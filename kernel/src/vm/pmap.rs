@@ -33,7 +33,7 @@ pub struct PmapEntry {
     /// moves. [`REPLICAS`] and [`OWN`], which no TLB sees, are 0 but for pages with replicas, or that move.
     pub(super) lo: AtomicU32,
     /// A bit for each virtual CPU that may have mapped it since its EntryLo changed, but for large pages of the
-    /// windows; and [`MANY`] and [`WINDOW`].
+    /// windows; and [`MANY`], [`WINDOW`] and [`LARGE`].
     mapped: AtomicU32,
     /// Second-level tag, with the granule's size and [`MARK`], of each virtual mapping, whichever
     /// virtual CPU's; 0 where unused.
@@ -133,8 +133,12 @@ pub(super) const REPLICAS: u32 = 1;
 const OWN: u32 = 1 << 6;
 /// In [`PmapEntry::mapped`]: it was mapped in more places than are recorded.
 const MANY: u32 = 1 << 31;
-/// The same: it was mapped as a small page of a linear window. It stays when the page moves.
+/// The same, of the first page of a large page of the windows: one of its pages was mapped as a small one there. It stays
+/// when they move.
 const WINDOW: u32 = 1 << 30;
+/// The same, of the first page of a piece of the linear tables: some view maps it by large pages. Whoever holds the
+/// backing lock writes it.
+const LARGE: u32 = 1 << 29;
 /// The same: virtual CPUs.
 const USERS: u32 = 0xffff;
 
@@ -159,7 +163,7 @@ impl PmapEntry {
         for backmap in &self.backmaps {
             backmap.store(0, Ordering::Relaxed);
         }
-        self.mapped.store(0, Ordering::Relaxed);
+        self.mapped.fetch_and(LARGE, Ordering::Relaxed);
     }
 
     fn is_many(&self) -> bool {
@@ -340,26 +344,23 @@ impl<'a> Pmap<'a> {
 
     /// Whether a page of the large page of the windows around `guest` was mapped as a small one there.
     pub fn has_window_misses(&self, guest: GuestPage) -> bool {
-        let first = guest.0 & !(LINEAR_PAGES - 1);
-        let pages = (first..first + LINEAR_PAGES).map(GuestPage);
-        pages
-            .filter_map(|page| self.entry(page))
-            .any(|entry| entry.mapped.load(Ordering::Relaxed) & WINDOW != 0)
+        self.entry(large_page_of(guest))
+            .is_some_and(|first| first.mapped.load(Ordering::Relaxed) & WINDOW != 0)
     }
 
     /// Whether a large page of the windows covers `guest`, for any node: who maps that is not recorded.
     pub fn is_large(&self, guest: GuestPage) -> bool {
-        let piece = piece_of(guest);
-        let views = self.all_views().iter();
-        views
-            .filter_map(|view| view.linear.get(piece))
-            .any(|entry| entry.get().page_mask != 0)
+        self.entry(first_of(piece_of(guest)))
+            .is_some_and(|first| first.mapped.load(Ordering::Relaxed) & LARGE != 0)
     }
 
     /// Like [`Pmap::entry_lo`], for a small page of a linear window that is about to be mapped.
     pub fn map_window(&self, guest: GuestPage) -> Option<u32> {
         let entry = self.entry(guest)?;
-        entry.note(self.looks | WINDOW);
+        entry.note(self.looks);
+        if let Some(first) = self.entry(large_page_of(guest)) {
+            first.note(WINDOW);
+        }
         fence(Ordering::SeqCst);
         self.seen(guest, entry.lo.load(Ordering::Acquire))
     }
@@ -430,14 +431,28 @@ impl<'a> Pmap<'a> {
     /// Computes the linear table's entry for the piece that holds `guest`, after its backing
     /// changed.
     pub fn build_linear_piece(&self, guest: GuestPage) {
-        self.build_piece(piece_of(guest));
+        if self.is_large(guest) || self.may_be_in_large_page(guest) {
+            self.build_piece(piece_of(guest));
+        }
+    }
+
+    /// Whether `guest` lies in machine memory where a large page of the windows would have it; pages with replicas
+    /// may.
+    fn may_be_in_large_page(&self, guest: GuestPage) -> bool {
+        let word = self.word(guest);
+        match Backing::of(word) {
+            _ if word & REPLICAS != 0 => true,
+            Backing::Own(page) => (page.0 ^ guest.0).is_multiple_of(LINEAR_PAGES),
+            _ => false,
+        }
     }
 
     fn build_piece(&self, piece: usize) {
-        let first = GuestPage(2 * LINEAR_PAGES * piece as u64);
+        let first = first_of(piece);
         let second = GuestPage(first.0 + LINEAR_PAGES);
         let even = self.own_page(first);
         let odd = even.and_then(|_| self.own_page(second));
+        let mut is_large = false;
         for view in self.all_views() {
             let Some(entry) = view.linear.get(piece) else {
                 continue;
@@ -452,7 +467,16 @@ impl<'a> Pmap<'a> {
                     lo1: lo1 | GLOBAL,
                 })
             };
-            entry.set(pair().unwrap_or_default());
+            let pair = pair();
+            is_large |= pair.is_some();
+            entry.set(pair.unwrap_or_default());
+        }
+        if let Some(entry) = self.entry(first) {
+            if is_large {
+                entry.mapped.fetch_or(LARGE, Ordering::Relaxed);
+            } else {
+                entry.mapped.fetch_and(!LARGE, Ordering::Relaxed);
+            }
         }
     }
 
@@ -480,7 +504,7 @@ impl<'a> Pmap<'a> {
         guest: GuestPage,
         node_of: impl Fn(MachinePage) -> Option<N>,
     ) -> Option<N> {
-        let first = GuestPage(guest.0 & !(LINEAR_PAGES - 1));
+        let first = large_page_of(guest);
         let node = |offset| match self.backing(GuestPage(first.0 + offset)) {
             Backing::Own(page) => node_of(page),
             _ => None,
@@ -503,6 +527,16 @@ impl<'a> Pmap<'a> {
             .map(|(guest, entry)| (guest, Backing::of(entry.lo.load(Ordering::Acquire))))
             .filter(|(_, backing)| *backing != Backing::Nothing)
     }
+}
+
+/// The first guest page of a piece of the linear table.
+const fn first_of(piece: usize) -> GuestPage {
+    GuestPage(2 * LINEAR_PAGES * piece as u64)
+}
+
+/// The first guest page of the large page of the windows that `guest` is in.
+const fn large_page_of(guest: GuestPage) -> GuestPage {
+    GuestPage(guest.0 & !(LINEAR_PAGES - 1))
 }
 
 /// The piece of the linear table that `guest` is in.

@@ -12,7 +12,7 @@ use crate::address::GuestPage;
 use disco_abi::{CSSEG_WINDOW, CSSEG_WINDOW_SIZE, XSSEG_UNCACHED_WINDOW, XSSEG_WINDOW};
 
 /// Runs that are kept apart; with more, a bitmap of page numbers modulo its bits is.
-const RUNS: usize = 8;
+const RUNS: usize = 16;
 const WORDS: usize = 8;
 /// Pages that are looked up one by one in the real TLB.
 const FEW: u64 = 4;

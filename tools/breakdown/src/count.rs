@@ -132,7 +132,7 @@ impl Cpu {
                 settled.begin(window);
             }
             Marker::End(window) => self.settle().end(window),
-            Marker::Report => {}
+            Marker::Report | Marker::Moving | Marker::Moved => {}
         }
     }
 
@@ -238,7 +238,7 @@ mod tests {
         enter(&cpu, Mode::User, 100, 0);
         let windows = cpu.windows();
         let counts = &windows[&1].counts;
-        assert_eq!(counts.modes, [6, 9, 25, 0]);
+        assert_eq!(counts.modes, [6, 9, 25, 0, 0]);
         let points = 1 << point::GENERAL | 1 << point::PRIVILEGED;
         let kind = Kind::of(points, MTC0, 0);
         let sum = Sum {
@@ -247,7 +247,7 @@ mod tests {
         };
         assert_eq!(counts.stays.0, [(kind, sum)].into());
         // The monitor's start is in no window, the guest's is.
-        assert_eq!(windows[&START].counts.modes, [0, 10, 0, 0]);
+        assert_eq!(windows[&START].counts.modes, [0, 10, 0, 0, 0]);
     }
 
     #[test]
@@ -289,7 +289,7 @@ mod tests {
         enter(&cpu, Mode::GuestKernel, 1, 0);
         cpu.mark(Marker::End(2));
         let counts = &cpu.windows()[&2].counts;
-        assert_eq!(counts.modes, [0, 1, 9, 40]);
+        assert_eq!(counts.modes, [0, 1, 9, 40, 0]);
         let sums: Vec<_> = counts.stays.0.values().copied().collect();
         assert_eq!((sums.len(), sums[0].instructions), (1, 9));
     }

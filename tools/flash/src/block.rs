@@ -18,13 +18,15 @@ pub enum Mode {
     Monitor = 2,
     /// The monitor while its CPU has nothing to run, as it marks itself.
     Idle = 3,
+    /// The monitor while it moves pages, or forgets where they were, as it marks itself.
+    Moving = 4,
 }
 
 impl Mode {
     /// How many there are.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 5;
     /// Their names in the report.
-    pub const NAMES: [&str; Self::COUNT] = ["user", "guest_kernel", "monitor", "idle"];
+    pub const NAMES: [&str; Self::COUNT] = ["user", "guest_kernel", "monitor", "idle", "moving"];
 
     /// The mode of an instruction at this virtual address.
     pub fn of_address(address: u64) -> Self {
@@ -127,6 +129,10 @@ pub enum Marker {
     Idle,
     /// It has.
     Busy,
+    /// This CPU begins to move pages.
+    Moving,
+    /// They have moved.
+    Moved,
     /// The report is wanted now.
     Report,
 }
@@ -139,6 +145,8 @@ impl Marker {
             Self::End(window) => marker::END | u16::from(window),
             Self::Idle => marker::IDLE,
             Self::Busy => marker::BUSY,
+            Self::Moving => marker::MOVING,
+            Self::Moved => marker::MOVED,
             Self::Report => marker::REPORT,
         }
     }
@@ -151,6 +159,8 @@ impl Marker {
             (marker::END, _) => Some(Self::End(window)),
             (_, marker::IDLE) => Some(Self::Idle),
             (_, marker::BUSY) => Some(Self::Busy),
+            (_, marker::MOVING) => Some(Self::Moving),
+            (_, marker::MOVED) => Some(Self::Moved),
             (_, marker::REPORT) => Some(Self::Report),
             _ => None,
         }
@@ -231,6 +241,8 @@ mod tests {
         assert_eq!(Marker::of_instruction(0x3400_0300), Some(Marker::Idle));
         assert_eq!(Marker::of_instruction(0x3400_0301), Some(Marker::Busy));
         assert_eq!(Marker::of_instruction(0x3400_0302), Some(Marker::Report));
+        assert_eq!(Marker::of_instruction(0x3400_0303), Some(Marker::Moving));
+        assert_eq!(Marker::of_instruction(0x3400_0304), Some(Marker::Moved));
         // Another register; another number.
         assert_eq!(Marker::of_instruction(0x3401_0107), None);
         assert_eq!(Marker::of_instruction(0x3400_0400), None);
@@ -266,7 +278,7 @@ mod tests {
             let mode = Mode::unpack(mode);
             let block = Block { offset: offset.map(|words| words * 4), mode, first, all };
             prop_assert_eq!(Block::unpack(block.pack()), block);
-            for marker in [None, Some(Marker::Begin(window)), Some(Marker::End(window)), Some(Marker::Idle), Some(Marker::Busy), Some(Marker::Report)] {
+            for marker in [None, Some(Marker::Begin(window)), Some(Marker::End(window)), Some(Marker::Idle), Some(Marker::Busy), Some(Marker::Moving), Some(Marker::Moved), Some(Marker::Report)] {
                 let step = Step { mode, following: first, marker };
                 prop_assert_eq!(Step::unpack(step.pack()), step);
             }

@@ -20,6 +20,8 @@ struct Cpu {
     tally: Tally,
     /// It has said that it has nothing to run.
     idle: AtomicBool,
+    /// It has said that it moves pages.
+    moving: AtomicBool,
 }
 
 /// What only one CPU at a time may change.
@@ -58,6 +60,7 @@ impl Model {
             second: Cache::new(options.l2, line),
             tally: Tally::default(),
             idle: AtomicBool::new(false),
+            moving: AtomicBool::new(false),
         });
         let cpus = cpus.collect();
         let pages = (options.memory / u64::from(PAGE_BYTES)) as usize;
@@ -155,6 +158,11 @@ impl Model {
             Marker::Idle | Marker::Busy => {
                 if let Some(own) = self.cpus.get(cpu) {
                     own.idle.store(marker == Marker::Idle, Relaxed);
+                }
+            }
+            Marker::Moving | Marker::Moved => {
+                if let Some(own) = self.cpus.get(cpu) {
+                    own.moving.store(marker == Marker::Moving, Relaxed);
                 }
             }
             Marker::Begin(number) => {
@@ -308,10 +316,11 @@ impl Model {
 impl Cpu {
     /// Whose an instruction is here and now.
     fn mode(&self, mode: Mode) -> Mode {
-        if mode == Mode::Monitor && self.idle.load(Relaxed) {
-            return Mode::Idle;
+        match mode {
+            Mode::Monitor if self.idle.load(Relaxed) => Mode::Idle,
+            Mode::Monitor if self.moving.load(Relaxed) => Mode::Moving,
+            _ => mode,
         }
-        mode
     }
 
     /// Another CPU wants a line that this one holds.

@@ -13,7 +13,6 @@ fn sample(node: u8, reads: u16, writes: u16) -> Sample {
         node: NodeId(node),
         reads,
         writes,
-        since: Since::Last,
         user: None,
     }
 }

@@ -19,7 +19,7 @@
 //!       11  lost              model    hot pages for which the ring had no room
 //!  12..15   0
 //!       16  records, one for each page: its epoch, then for each node read and write misses
-//!           the ring: numbers of pages
+//!           the ring: the number of a page in bits 27..0, and the node that missed on it in bits 31..28
 //! ```
 //! A record whose epoch is not the header's counts as zero: the model clears it at the page's next
 //! miss, counts first. A single word is never seen half written; of a record being counted in, a
@@ -43,6 +43,10 @@ pub mod marker {
     pub const IDLE: u16 = 0x300;
     /// It has something to run again.
     pub const BUSY: u16 = 0x301;
+    /// What this CPU's monitor does now is moving pages.
+    pub const MOVING: u16 = 0x303;
+    /// They have moved.
+    pub const MOVED: u16 = 0x304;
     /// The report is written now, and again at the machine's end.
     pub const REPORT: u16 = 0x302;
 }
@@ -50,8 +54,8 @@ pub mod marker {
 /// First word of the region: "MAGI".
 pub const MAGIC: u32 = 0x4d41_4749;
 /// Version of this layout.
-pub const VERSION: u32 = 1;
-/// Numbers of pages that the ring holds.
+pub const VERSION: u32 = 2;
+/// Hot pages that the ring holds.
 pub const RING: u32 = 4096;
 /// Most nodes.
 pub const NODES_MAX: u32 = 16;
@@ -68,6 +72,9 @@ const THRESHOLD: usize = 8;
 const HEAD: usize = 9;
 const TAIL: usize = 10;
 const LOST: usize = 11;
+
+/// Bits of a page's number in the ring.
+const PAGE_BITS: u32 = 28;
 
 /// What a region counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +114,7 @@ impl Geometry {
     fn is_possible(&self) -> bool {
         (1..=NODES_MAX).contains(&self.nodes)
             && self.page_bytes.is_power_of_two()
-            && self.first_page.checked_add(self.pages).is_some()
+            && (self.first_page.checked_add(self.pages)).is_some_and(|end| end <= 1 << PAGE_BITS)
     }
 }
 
@@ -131,6 +138,15 @@ pub struct Miss {
     pub remote: bool,
     /// Whether it was a write.
     pub write: bool,
+}
+
+/// A page that became hot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hot {
+    /// The page, by number.
+    pub page: u32,
+    /// The node whose misses did it.
+    pub node: u32,
 }
 
 /// A region, in the memory of whoever looks at it.
@@ -227,15 +243,37 @@ impl<'a> Region<'a> {
         })
     }
 
+    /// The same of all nodes; zeros of those that there are not.
+    pub fn misses_of_all(&self, page: u32) -> Option<[Misses; NODES_MAX as usize]> {
+        let record = self.geometry.record(page)?;
+        let mut all = [Misses::default(); NODES_MAX as usize];
+        if self.load(record, Ordering::Acquire) != self.epoch() {
+            return Some(all);
+        }
+        let end = record + self.geometry.record_words();
+        let (counts, _) = self.words.get(record + 1..end)?.as_chunks::<2>();
+        for (misses, [reads, writes]) in all.iter_mut().zip(counts) {
+            let count = |word: &AtomicU32| u32::from_be(word.load(Ordering::Relaxed));
+            *misses = Misses {
+                reads: count(reads),
+                writes: count(writes),
+            };
+        }
+        Some(all)
+    }
+
     /// Takes the next hot page out of the ring. For the monitor, one CPU at a time.
-    pub fn take_hot(&self) -> Option<u32> {
+    pub fn take_hot(&self) -> Option<Hot> {
         let tail = self.load(TAIL, Ordering::Relaxed);
         if self.load(HEAD, Ordering::Acquire) == tail {
             return None;
         }
-        let page = self.load(self.ring(tail), Ordering::Relaxed);
+        let entry = self.load(self.ring(tail), Ordering::Relaxed);
         self.store(TAIL, tail.wrapping_add(1));
-        Some(page)
+        Some(Hot {
+            page: entry & ((1 << PAGE_BITS) - 1),
+            node: entry >> PAGE_BITS,
+        })
     }
 
     /// Counts a miss; one outside of what is counted is none. For the model, one thread at a time.
@@ -268,17 +306,17 @@ impl<'a> Region<'a> {
         let times = both.checked_div(threshold).unwrap_or_default();
         let is_again = times.is_power_of_two() && both.is_multiple_of(threshold);
         if miss.remote && is_again {
-            self.put_hot(miss.page);
+            self.put_hot(miss.page | miss.node << PAGE_BITS);
         }
     }
 
-    fn put_hot(&self, page: u32) {
+    fn put_hot(&self, entry: u32) {
         let head = self.load(HEAD, Ordering::Relaxed);
         if head.wrapping_sub(self.load(TAIL, Ordering::Acquire)) >= RING {
             self.store(LOST, self.lost().wrapping_add(1));
             return;
         }
-        self.store(self.ring(head), page);
+        self.store(self.ring(head), entry);
         self.store(HEAD, head.wrapping_add(1));
     }
 

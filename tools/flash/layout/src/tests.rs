@@ -130,6 +130,12 @@ fn another_epoch_forgets() {
     assert_eq!(region.misses(page, 0), Some(Misses::default()));
 }
 
+/// Page `number` of the region, made hot by node 1.
+fn hot(number: u32) -> Option<Hot> {
+    let page = GEOMETRY.first_page + number;
+    Some(Hot { page, node: 1 })
+}
+
 #[test]
 fn a_page_is_hot_when_a_remote_node_reaches_the_threshold() {
     let memory = memory();
@@ -148,15 +154,23 @@ fn a_page_is_hot_when_a_remote_node_reaches_the_threshold() {
         region.count(miss(2, 1, true, write));
         region.count(miss(4, 0, false, write));
     }
-    assert_eq!(region.take_hot(), Some(GEOMETRY.first_page + 2));
+    assert_eq!(region.take_hot(), hot(2));
     assert_eq!(region.take_hot(), None);
     // With the sixth, and the twelfth.
     for _ in 0..8 {
         region.count(miss(2, 1, true, true));
     }
-    assert_eq!(region.take_hot(), Some(GEOMETRY.first_page + 2));
-    assert_eq!(region.take_hot(), Some(GEOMETRY.first_page + 2));
+    assert_eq!(region.take_hot(), hot(2));
+    assert_eq!(region.take_hot(), hot(2));
     assert_eq!(region.take_hot(), None);
+    let all = region.misses_of_all(GEOMETRY.first_page + 2).unwrap();
+    let by_one = |node| {
+        region
+            .misses(GEOMETRY.first_page + 2, node)
+            .unwrap_or_default()
+    };
+    assert_eq!(all.to_vec(), (0..NODES_MAX).map(by_one).collect::<Vec<_>>());
+    assert_eq!((all[1].reads, all[1].writes), (2, 10));
 }
 
 #[test]
@@ -174,7 +188,7 @@ fn a_full_ring_loses_and_says_so() {
     }
     assert_eq!(region.lost(), 2);
     for number in 0..RING {
-        assert_eq!(region.take_hot(), Some(GEOMETRY.first_page + number % 8));
+        assert_eq!(region.take_hot(), hot(number % 8));
     }
     assert_eq!(region.take_hot(), None);
 }

@@ -191,20 +191,24 @@ fn time_is_that_of_the_busiest_cpu() {
         },
     );
     model.mark(1, Marker::Busy);
-    model.enter(
-        1,
-        Block {
-            first: 1,
-            mode: Mode::Monitor,
-            ..block
-        },
-    );
+    for marker in [Marker::Moving, Marker::Moved] {
+        model.mark(1, marker);
+        model.enter(
+            1,
+            Block {
+                first: 1,
+                mode: Mode::Monitor,
+                ..block
+            },
+        );
+    }
     let report: Value = serde_json::from_str(&model.report()).unwrap();
     let run = &report["run"];
     assert_eq!(run["elapsed_ns"], 120 * 5 + 300);
     assert_eq!(run["cpus"][0]["idle_ns"], 0);
-    assert_eq!(run["cpus"][1]["busy_ns"], 11 * 5);
-    assert_eq!(run["cpus"][1]["idle_ns"], 900 - 55);
+    assert_eq!(run["cpus"][1]["busy_ns"], 12 * 5);
+    assert_eq!(run["cpus"][1]["idle_ns"], 900 - 60);
+    assert_eq!(run["modes"]["moving"]["instructions"], 1);
     assert_eq!(run["modes"]["idle"]["instructions"], 1000);
     assert_eq!(run["modes"]["user"]["local_misses"], 1);
     assert_eq!(run["local_share"], 1.0);
@@ -269,7 +273,8 @@ fn the_monitors_region_has_the_same_counts() {
             writes: 0
         })
     );
-    assert_eq!(region.take_hot(), Some(page(NODE_1)));
+    let hot = region.take_hot().unwrap();
+    assert_eq!((hot.page, hot.node), (page(NODE_1), 0));
     assert_eq!(region.take_hot(), None);
     region.set_epoch(1);
     read(&model, 0, NODE_1 + 2 * LINE);

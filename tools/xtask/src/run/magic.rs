@@ -12,10 +12,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Modes as the report and a person call them.
-const MODES: [(&str, &str); 3] = [
+const MODES: [(&str, &str); 4] = [
     ("user", "user"),
     ("guest_kernel", "guest kernel"),
     ("monitor", "monitor"),
+    ("moving", "pages that move"),
 ];
 
 /// The model of one run.

@@ -78,13 +78,18 @@ fn side(report: &Value, number: u64, is_native: bool) -> Option<Side> {
         run_ns: count(mode, "instructions") * instruction_ns,
         stall_ns: count(mode, "stall_ns"),
     };
+    let both = |one: Times, other: Times| Times {
+        run_ns: one.run_ns + other.run_ns,
+        stall_ns: one.stall_ns + other.stall_ns,
+    };
     // A kernel on the bare machine is where the monitor is otherwise.
     let (kernel, monitor) = if is_native {
         (times("monitor"), Times::default())
     } else {
-        (times("guest_kernel"), times("monitor"))
+        let monitor = both(times("monitor"), times("moving"));
+        (times("guest_kernel"), monitor)
     };
-    let modes = ["user", "guest_kernel", "monitor"];
+    let modes = ["user", "guest_kernel", "monitor", "moving"];
     let misses = modes
         .iter()
         .flat_map(|mode| MISSES.map(|kind| count(mode, kind)));

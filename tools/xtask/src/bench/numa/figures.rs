@@ -39,6 +39,8 @@ pub struct Figures {
     pub guest: Times,
     /// The monitor.
     pub monitor: Times,
+    /// What of that it has moved pages for: copied them, and had them forgotten where they were.
+    pub moving: Times,
     /// CPUs of the team that had nothing to run, together.
     pub idle_ns: u64,
     /// Pages that any CPU missed on.
@@ -122,7 +124,8 @@ impl Figures {
             local_share_of_parts: parts().map(|part| share(&part["local_share"])).collect(),
             elapsed_ns_of_parts: parts().map(|part| number(&part["elapsed_ns"])).collect(),
             guest: times(&["user", "guest_kernel"]),
-            monitor: times(&["monitor"]),
+            monitor: times(&["monitor", "moving"]),
+            moving: times(&["moving"]),
             idle_ns: cpus
                 .iter()
                 .filter(computes)

@@ -17,6 +17,7 @@ use crate::paths;
 use crate::run::magic::Magic;
 use crate::setup::toolchain::Toolchain;
 use anyhow::{Context, Result};
+use cost::{Cost, Machine};
 use figures::Figures;
 use goals::Verdict;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -63,11 +64,21 @@ pub fn run(json: Option<&Path>, toolchain: &Toolchain) -> Result<bool> {
     let mut met = true;
     for (&program, rows) in Program::ALL.iter().zip(figures.chunks(Column::ALL.len())) {
         let verdicts = goals::verdicts(program, rows);
-        met &= verdicts.iter().all(Verdict::is_met);
-        println!("{}", table::of(program, rows, &verdicts));
+        let costs = costs(rows);
+        met &= verdicts.iter().all(Verdict::is_met) && costs.iter().all(|(_, cost)| cost.is_met());
+        println!("{}", table::of(program, rows, &costs, &verdicts));
     }
     keep(json, "numa", json!({ "runs": figures }))?;
     Ok(met)
+}
+
+/// What moves cost with each policy that has made some; the first row has none.
+fn costs(rows: &[Figures]) -> Vec<(&'static str, Cost)> {
+    let Some((without, others)) = rows.split_first() else {
+        return Vec::new();
+    };
+    let cost = |row: &Figures| Some((row.memory, Cost::of(row, without, &Machine::FLASH)?));
+    others.iter().filter_map(cost).collect()
 }
 
 /// Does `measure` for all of `runs`, a few at once; what came of them, in order.

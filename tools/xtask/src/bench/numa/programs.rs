@@ -25,7 +25,7 @@ const SIZE: Size = Size {
 };
 /// Places of the table, of 16 bytes: 16 MiB.
 const PLACES: usize = 1 << 20;
-const BATCHES: u64 = 160;
+const BATCHES: u64 = 320;
 const ROWS: u64 = 8000;
 
 /// A program.

@@ -1,13 +1,18 @@
 //! The figures of a program as a table, like the paper's figure 8.
 
-use super::cost::{Cost, Machine};
+use super::cost::Cost;
 use super::figures::Figures;
 use super::goals::Verdict;
 use super::programs::{Program, MEMBERS};
 use std::fmt::Write;
 
 /// The program's rows, one for each memory, the first of them without a policy; and what is to be said of them.
-pub fn of(program: Program, rows: &[Figures], verdicts: &[Verdict]) -> String {
+pub fn of(
+    program: Program,
+    rows: &[Figures],
+    costs: &[(&str, Cost)],
+    verdicts: &[Verdict],
+) -> String {
     let mut text = format!("{}\n", program.about());
     let names = [
         [
@@ -54,12 +59,8 @@ pub fn of(program: Program, rows: &[Figures], verdicts: &[Verdict]) -> String {
         let tenths = tenths.map(|share| format!("{:.0}", share * 100.0));
         line(&mut text, cells, &tenths.collect::<Vec<_>>().join(" "));
     }
-    if let Some(without) = rows.first() {
-        for row in rows {
-            if let Some(cost) = Cost::of(row, without, &Machine::FLASH) {
-                let _ = writeln!(text, "  {}: {cost}", row.memory);
-            }
-        }
+    for (memory, cost) in costs {
+        let _ = writeln!(text, "  {memory}: {cost}");
     }
     for row in rows {
         let percent = row.monitor_local_share * 100.0;
