@@ -11,6 +11,10 @@ pub const L2_EMPTY: u64 = u64::MAX;
 /// refill vector need not load an address.
 pub const L2_SLOTS_OFFSET: usize = core::mem::size_of::<GuestContext>();
 
+/// Bytes from a virtual CPU's [`GuestContext`] to its special page, which lies before it, where loads and stores reach it
+/// by their offset.
+pub const SPECIAL_PAGE_OFFSET: isize = -(16 << 10);
+
 /// One slot of the second-level TLB: a pair of pages, ready for the real TLB.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +117,7 @@ pub enum Light {
 #[repr(C)]
 #[derive(Debug)]
 pub struct GuestContext {
-    /// General registers; the first is not used.
+    /// General registers. The first is none: the vectors break a link with a pair of loads and stores there.
     pub gpr: [u64; 32],
     /// Where the guest goes on.
     pub pc: u64,
@@ -125,8 +129,6 @@ pub struct GuestContext {
     pub page_mask: u64,
     /// Not 0: go on with `eretnc`, so that an LL/SC pair of the guest survives the trap.
     pub keep_link: u64,
-    /// Address of the special page, as the monitor sees it.
-    pub special: u64,
     /// Bits of EntryHi that make a tag for user addresses.
     pub l2_mask: u64,
     /// The same for kernel addresses: without the ASID, since only global entries are kept.
@@ -141,12 +143,25 @@ pub struct GuestContext {
     pub csseg_count: u64,
     /// Virtual Cause without ExcCode, CE and BD: waiting interrupts and writable bits.
     pub cause_base: u64,
+    /// Of that the waiting interrupts.
+    pub pending: u64,
+    /// The same with the ExcCode of a system call.
+    pub syscall_cause: u64,
     /// Where a system call of guest user mode goes; 0: let the monitor find out.
     pub syscall_vector: u64,
     /// Status of a running guest without KSU and CU1.
     pub base_status: u64,
     /// CU1 if the FPU holds this virtual CPU's registers, else 0.
     pub fpu_mask: u64,
+    /// Virtual Status before the last `eret` or `eretnc` that the vectors did, sign-extended from 32 bits; [`GuestContext::NO_ERET`] if what
+    /// follows is no longer true.
+    pub eret_from: u64,
+    /// The same after it.
+    pub eret_to: u64,
+    /// The real Status that makes.
+    pub eret_status: u64,
+    /// What it was made of: `base_status` and `fpu_mask`.
+    pub eret_of: u64,
     /// Top of the monitor's stack on this CPU.
     pub stack: u64,
     /// `extern "C" fn(*mut GuestContext, Entry) -> *mut GuestContext`, this node's copy.
@@ -164,7 +179,28 @@ pub struct GuestContext {
 }
 
 impl GuestContext {
-    /// A context with all fields 0.
+    /// No 32-bit word, sign-extended, is that.
+    const NO_ERET: u64 = 1 << 32;
+    /// ExcCode 8.
+    const SYSTEM_CALL: u64 = 8 << 2;
+
+    /// Sets the virtual Cause outside exceptions.
+    pub fn set_cause_base(&mut self, cause: u32) {
+        self.cause_base = cause.into();
+        self.pending = self.cause_base & 0xff00;
+        self.syscall_cause = self.cause_base | Self::SYSTEM_CALL;
+    }
+
+    /// Forgets what the last `eret` led to, if it would lead to something else: `base_status` or `fpu_mask` may have changed.
+    pub fn check_eret(&mut self) {
+        let made_of = self.base_status | self.fpu_mask;
+        if self.eret_of != made_of {
+            self.eret_of = made_of;
+            self.eret_from = Self::NO_ERET;
+        }
+    }
+
+    /// A context of a virtual CPU that has done nothing yet, for which nothing is set up.
     pub const fn new() -> Self {
         Self {
             gpr: [0; 32],
@@ -173,7 +209,6 @@ impl GuestContext {
             entry_hi: 0,
             page_mask: 0,
             keep_link: 0,
-            special: 0,
             l2_mask: 0,
             l2_kernel_mask: 0,
             l2_shift: 0,
@@ -181,9 +216,15 @@ impl GuestContext {
             linear_count: 0,
             csseg_count: 0,
             cause_base: 0,
+            pending: 0,
+            syscall_cause: Self::SYSTEM_CALL,
             syscall_vector: 0,
             base_status: 0,
             fpu_mask: 0,
+            eret_from: Self::NO_ERET,
+            eret_to: 0,
+            eret_status: 0,
+            eret_of: 0,
             stack: 0,
             handler: 0,
             light: 0,

@@ -9,7 +9,7 @@ mod vectors;
 
 pub use context::{
     Counters, Entry, GuestContext, L2Slot, Light, LinearEntry, LinearPair, L2_EMPTY, L2_ENTRIES,
-    L2_SLOTS_OFFSET,
+    L2_SLOTS_OFFSET, SPECIAL_PAGE_OFFSET,
 };
 
 #[cfg(target_os = "none")]

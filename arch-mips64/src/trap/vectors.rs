@@ -8,7 +8,7 @@
 //! No `eret` or `eretnc` may find bit 0 of EPC set: it would choose an instruction set that the CPU
 //! has not, and QEMU ends on it. A guest that jumped to an odd address takes the slow way.
 
-use super::context::{Counters, GuestContext, L2_SLOTS_OFFSET};
+use super::context::{Counters, GuestContext, L2_SLOTS_OFFSET, SPECIAL_PAGE_OFFSET};
 use core::mem::offset_of;
 use disco_magic::point;
 
@@ -20,6 +20,40 @@ core::arch::global_asm!(
     .pushsection .disco_points, "", @progbits
     .8byte 999b, \number
     .popsection
+    .endm
+
+    # Each of the registers that a function need not keep, but $1, $2, $26 and $27, which the vectors use themselves.
+    .macro disco_lost access
+    \access $3, {gpr}+24($27)
+    \access $4, {gpr}+32($27)
+    \access $5, {gpr}+40($27)
+    \access $6, {gpr}+48($27)
+    \access $7, {gpr}+56($27)
+    \access $8, {gpr}+64($27)
+    \access $9, {gpr}+72($27)
+    \access $10, {gpr}+80($27)
+    \access $11, {gpr}+88($27)
+    \access $12, {gpr}+96($27)
+    \access $13, {gpr}+104($27)
+    \access $14, {gpr}+112($27)
+    \access $15, {gpr}+120($27)
+    \access $24, {gpr}+192($27)
+    \access $25, {gpr}+200($27)
+    \access $29, {gpr}+232($27)
+    \access $31, {gpr}+248($27)
+    .endm
+    # Each of those that a function keeps.
+    .macro disco_kept access
+    \access $16, {gpr}+128($27)
+    \access $17, {gpr}+136($27)
+    \access $18, {gpr}+144($27)
+    \access $19, {gpr}+152($27)
+    \access $20, {gpr}+160($27)
+    \access $21, {gpr}+168($27)
+    \access $22, {gpr}+176($27)
+    \access $23, {gpr}+184($27)
+    \access $28, {gpr}+224($27)
+    \access $30, {gpr}+240($27)
     .endm
 
     .section .vectors, "ax", @progbits
@@ -95,12 +129,13 @@ disco_l2_lookup:
     bnez $1, disco_fault
     lui $1, 0x4200
     bltz $26, disco_general_slow    # in a delay slot
-    ori $1, $1, 0x0018
+    ori $1, $1, 0x0058
     mfc0 $26, $8, 1                 # BadInstr
-    ins $26, $0, 6, 1               # eretnc is eret with bit 6
-    beq $26, $1, disco_eret
-    addiu $1, $1, 0x10              # hypcall
+    beq $26, $1, disco_eretnc
+    addiu $1, $1, -0x30             # hypcall
     beq $26, $1, disco_call
+    addiu $1, $1, -0x10             # eret
+    beq $26, $1, disco_eret
     nop
 disco_general_slow:
     b disco_save
@@ -144,23 +179,7 @@ disco_light:
     beqz $1, disco_save
     disco_point {p_save}
     sd $2, {gpr}+16($27)
-    sd $3, {gpr}+24($27)
-    sd $4, {gpr}+32($27)
-    sd $5, {gpr}+40($27)
-    sd $6, {gpr}+48($27)
-    sd $7, {gpr}+56($27)
-    sd $8, {gpr}+64($27)
-    sd $9, {gpr}+72($27)
-    sd $10, {gpr}+80($27)
-    sd $11, {gpr}+88($27)
-    sd $12, {gpr}+96($27)
-    sd $13, {gpr}+104($27)
-    sd $14, {gpr}+112($27)
-    sd $15, {gpr}+120($27)
-    sd $24, {gpr}+192($27)
-    sd $25, {gpr}+200($27)
-    sd $29, {gpr}+232($27)
-    sd $31, {gpr}+248($27)
+    disco_lost sd
     mfc0 $2, $12
     andi $3, $2, 0x18
     beqz $3, disco_save_rest        # an exception of the monitor
@@ -186,23 +205,7 @@ disco_light:
     mtc0 $2, $5
     ld $1, {gpr}+8($27)
     ld $2, {gpr}+16($27)
-    ld $3, {gpr}+24($27)
-    ld $4, {gpr}+32($27)
-    ld $5, {gpr}+40($27)
-    ld $6, {gpr}+48($27)
-    ld $7, {gpr}+56($27)
-    ld $8, {gpr}+64($27)
-    ld $9, {gpr}+72($27)
-    ld $10, {gpr}+80($27)
-    ld $11, {gpr}+88($27)
-    ld $12, {gpr}+96($27)
-    ld $13, {gpr}+104($27)
-    ld $14, {gpr}+112($27)
-    ld $15, {gpr}+120($27)
-    ld $24, {gpr}+192($27)
-    ld $25, {gpr}+200($27)
-    ld $29, {gpr}+232($27)
-    ld $31, {gpr}+248($27)
+    disco_lost ld
     dmfc0 $26, $31, 3
     dmfc0 $27, $31, 4
     eretnc
@@ -246,31 +249,26 @@ disco_refill_kernel:
     ld $1, {l2_kernel_mask}($27)
 
     # A system call of guest user mode, reflected to the guest's general vector:
-    # 39 instructions from the vector on.
+    # 34 instructions from the vector on.
 disco_system_call:
     bltz $26, disco_general_slow
-    nop
-    mfc0 $26, $12
-    andi $26, $26, 0x10
+    mfc0 $1, $12
+    andi $26, $1, 0x10
     beqz $26, disco_general_slow    # not from user mode
     ld $26, {syscall_vector}($27)
     beqz $26, disco_general_slow
-    ld $1, {special}($27)
-    dmfc0 $26, $14
-    sd $26, {sp_epc}($1)
-    ld $26, {syscall_vector}($27)
+    xori $1, $1, 0x18               # user to supervisor
+    mtc0 $1, $12
+    dmfc0 $1, $14
     dmtc0 $26, $14
-    lw $26, {sp_status}+4($1)
+    sd $1, {sp_epc}($27)
+    lw $26, {sp_status}+4($27)
     ori $26, $26, 2                 # EXL
-    sd $26, {sp_status}($1)
-    ld $26, {cause_base}($27)
-    ori $26, $26, 0x20
-    sd $26, {sp_cause}($1)
+    sd $26, {sp_status}($27)
+    ld $26, {syscall_cause}($27)
+    sd $26, {sp_cause}($27)
     mfc0 $26, $8, 1
-    sd $26, {sp_badinstr}($1)
-    mfc0 $26, $12
-    xori $26, $26, 0x18             # user to supervisor
-    mtc0 $26, $12
+    sd $26, {sp_badinstr}($27)
     disco_point {p_system_call}
     ld $26, {system_calls}($27)
     daddiu $26, $26, 1
@@ -280,87 +278,78 @@ disco_system_call:
     dmfc0 $27, $31, 4
     eretnc
 
-    # eret or eretnc of a guest kernel, with no interrupt waiting: 56 instructions from the
-    # vector on.
+    # eret is eretnc without a link: a pair of ours takes its place, where no register is kept.
 disco_eret:
     mfc0 $26, $12
     andi $26, $26, 8
     beqz $26, disco_general_slow    # not from supervisor mode
-    ld $1, {special}($27)
-    ld $26, {cause_base}($27)
-    andi $26, $26, 0xff00
+    nop
+    lld $26, {gpr}($27)
+    b disco_eretnc
+    scd $26, {gpr}($27)
+
+    # eretnc of a guest kernel, with no interrupt waiting: 39 instructions from the vector on, if its Status is
+    # that of last time.
+disco_eretnc:
+    mfc0 $26, $12
+    andi $26, $26, 8
+    beqz $26, disco_general_slow    # not from supervisor mode
+    ld $26, {pending}($27)
     bnez $26, disco_general_slow
-    sd $2, {gpr}+16($27)
-    lw $26, {sp_status}+4($1)
-    lw $2, {sp_epc}+4($1)
-    ins $26, $2, 21, 1              # an odd address, in a bit that no Status has
+    lw $26, {sp_status}+4($27)
+    ld $1, {eret_from}($27)
+    bne $26, $1, 2f
+    ld $1, {sp_epc}($27)
+    andi $26, $1, 1
+    bnez $26, disco_general_slow    # an odd address
+    ld $26, {eret_to}($27)
+    sd $26, {sp_status}($27)
+    dmtc0 $1, $14
+    ld $26, {eret_status}($27)
+    mtc0 $26, $12
+1:  disco_point {p_eret}
+    ld $26, {erets}($27)
+    daddiu $26, $26, 1
+    sd $26, {erets}($27)
+    ld $1, {gpr}+8($27)
+    dmfc0 $26, $31, 3
+    dmfc0 $27, $31, 4
+    eretnc
+2:  sd $2, {gpr}+16($27)
+    ins $26, $1, 21, 1              # an odd address, in a bit that no Status has
     lui $2, 0x0060                  # that, BEV, ERL, KSU neither 0 nor 2: the slow way
     ori $2, $2, 0x000c
     and $2, $2, $26
-    bnez $2, 1f
+    bnez $2, 3f
     andi $2, $26, 0x10
+    dmtc0 $1, $14
+    sd $26, {eret_from}($27)
     srl $2, $2, 1                   # guest user 0x10 -> user 0x10, guest kernel 0 -> supervisor 8
     addiu $2, $2, 8
     ins $26, $0, 1, 1               # EXL
-    sd $26, {sp_status}($1)
-    ld $1, {sp_epc}($1)
-    dmtc0 $1, $14
+    sd $26, {sp_status}($27)
+    sd $26, {eret_to}($27)
     ld $1, {fpu_mask}($27)
     and $26, $26, $1
     or $2, $2, $26
     ld $26, {base_status}($27)
     or $26, $26, $2
-    mtc0 $26, $12
-    disco_point {p_eret}
-    ld $26, {erets}($27)
-    daddiu $26, $26, 1
-    sd $26, {erets}($27)
+    sd $26, {eret_status}($27)
     ld $2, {gpr}+16($27)
-    ld $1, {gpr}+8($27)
-    mfc0 $26, $8, 1
-    andi $26, $26, 0x40
-    bnez $26, 2f
-    dmfc0 $26, $31, 3
-    dmfc0 $27, $31, 4
-    eret
-2:  dmfc0 $27, $31, 4
-    eretnc
-1:  b disco_general_slow
+    mtc0 $26, $12                   # in no delay slot: QEMU goes on behind it
+    b 1b
+    nop
+3:  b disco_general_slow
     ld $2, {gpr}+16($27)
 
     # Into the monitor: $26 holds the Entry.
 disco_save:
     disco_point {p_save}
     sd $2, {gpr}+16($27)
-    sd $3, {gpr}+24($27)
-    sd $4, {gpr}+32($27)
-    sd $5, {gpr}+40($27)
-    sd $6, {gpr}+48($27)
-    sd $7, {gpr}+56($27)
-    sd $8, {gpr}+64($27)
-    sd $9, {gpr}+72($27)
-    sd $10, {gpr}+80($27)
-    sd $11, {gpr}+88($27)
-    sd $12, {gpr}+96($27)
-    sd $13, {gpr}+104($27)
-    sd $14, {gpr}+112($27)
-    sd $15, {gpr}+120($27)
-    sd $24, {gpr}+192($27)
-    sd $25, {gpr}+200($27)
-    sd $29, {gpr}+232($27)
-    sd $31, {gpr}+248($27)
+    disco_lost sd
     # What a function does not keep itself is saved.
 disco_save_rest:
-    sd $16, {gpr}+128($27)
-    sd $17, {gpr}+136($27)
-    sd $18, {gpr}+144($27)
-    sd $19, {gpr}+152($27)
-    sd $20, {gpr}+160($27)
-    sd $21, {gpr}+168($27)
-    sd $22, {gpr}+176($27)
-    sd $23, {gpr}+184($27)
-    sd $28, {gpr}+224($27)
-    sd $30, {gpr}+240($27)
+    disco_kept sd
     mfc0 $2, $12
     andi $2, $2, 0x18
     beqz $2, disco_monitor_fault
@@ -415,33 +404,8 @@ disco_resume:
     mtc0 $2, $5
     dmtc0 $27, $31, 2
     ld $1, {gpr}+8($27)
-    ld $3, {gpr}+24($27)
-    ld $4, {gpr}+32($27)
-    ld $5, {gpr}+40($27)
-    ld $6, {gpr}+48($27)
-    ld $7, {gpr}+56($27)
-    ld $8, {gpr}+64($27)
-    ld $9, {gpr}+72($27)
-    ld $10, {gpr}+80($27)
-    ld $11, {gpr}+88($27)
-    ld $12, {gpr}+96($27)
-    ld $13, {gpr}+104($27)
-    ld $14, {gpr}+112($27)
-    ld $15, {gpr}+120($27)
-    ld $16, {gpr}+128($27)
-    ld $17, {gpr}+136($27)
-    ld $18, {gpr}+144($27)
-    ld $19, {gpr}+152($27)
-    ld $20, {gpr}+160($27)
-    ld $21, {gpr}+168($27)
-    ld $22, {gpr}+176($27)
-    ld $23, {gpr}+184($27)
-    ld $24, {gpr}+192($27)
-    ld $25, {gpr}+200($27)
-    ld $28, {gpr}+224($27)
-    ld $29, {gpr}+232($27)
-    ld $30, {gpr}+240($27)
-    ld $31, {gpr}+248($27)
+    disco_lost ld
+    disco_kept ld
     ld $2, {keep_link}($27)
     bnez $2, 1f
     ld $2, {gpr}+16($27)
@@ -468,7 +432,6 @@ disco_resume:
     entry_hi = const offset_of!(GuestContext, entry_hi),
     page_mask = const offset_of!(GuestContext, page_mask),
     keep_link = const offset_of!(GuestContext, keep_link),
-    special = const offset_of!(GuestContext, special),
     l2_slots = const L2_SLOTS_OFFSET,
     l2_mask = const offset_of!(GuestContext, l2_mask),
     l2_kernel_mask = const offset_of!(GuestContext, l2_kernel_mask),
@@ -476,10 +439,14 @@ disco_resume:
     linear_base = const offset_of!(GuestContext, linear_base),
     linear_count = const offset_of!(GuestContext, linear_count),
     csseg_count = const offset_of!(GuestContext, csseg_count),
-    cause_base = const offset_of!(GuestContext, cause_base),
+    pending = const offset_of!(GuestContext, pending),
+    syscall_cause = const offset_of!(GuestContext, syscall_cause),
     syscall_vector = const offset_of!(GuestContext, syscall_vector),
     base_status = const offset_of!(GuestContext, base_status),
     fpu_mask = const offset_of!(GuestContext, fpu_mask),
+    eret_from = const offset_of!(GuestContext, eret_from),
+    eret_to = const offset_of!(GuestContext, eret_to),
+    eret_status = const offset_of!(GuestContext, eret_status),
     stack = const offset_of!(GuestContext, stack),
     handler = const offset_of!(GuestContext, handler),
     light = const offset_of!(GuestContext, light),
@@ -489,10 +456,10 @@ disco_resume:
     linear_hits = const offset_of!(GuestContext, counters) + offset_of!(Counters, linear_hits),
     system_calls = const offset_of!(GuestContext, counters) + offset_of!(Counters, system_calls),
     erets = const offset_of!(GuestContext, counters) + offset_of!(Counters, erets),
-    sp_status = const disco_abi::SP_STATUS,
-    sp_cause = const disco_abi::SP_CAUSE,
-    sp_epc = const disco_abi::SP_EPC,
-    sp_badinstr = const disco_abi::SP_BADINSTR,
+    sp_status = const SPECIAL_PAGE_OFFSET + disco_abi::SP_STATUS as isize,
+    sp_cause = const SPECIAL_PAGE_OFFSET + disco_abi::SP_CAUSE as isize,
+    sp_epc = const SPECIAL_PAGE_OFFSET + disco_abi::SP_EPC as isize,
+    sp_badinstr = const SPECIAL_PAGE_OFFSET + disco_abi::SP_BADINSTR as isize,
 );
 
 extern "C" {
@@ -509,7 +476,8 @@ pub fn vectors_address() -> u64 {
 ///
 /// # Safety
 /// `context` stays valid and is used by this CPU alone until another takes its place. That of a
-/// virtual CPU is a multiple of 16 KiB and has its second-level TLB at [`L2_SLOTS_OFFSET`].
+/// virtual CPU is a multiple of 16 KiB and has its second-level TLB at [`L2_SLOTS_OFFSET`] and its special page at
+/// [`SPECIAL_PAGE_OFFSET`].
 pub unsafe fn set_context(context: *mut GuestContext) {
     // SAFETY: KScratch1 is the vectors' alone, and the context is good, says the caller.
     unsafe { crate::cp0::set_kscratch1(context as u64) };

@@ -226,7 +226,8 @@ impl<'a> Vcpu<'a> {
 
     /// Sets and clears bits of Cause outside exceptions.
     pub fn change_cause(&mut self, clear: u32, set: u32) {
-        self.context.cause_base = u64::from(self.cause_base() & !clear | set);
+        let cause = self.cause_base() & !clear | set;
+        self.context.set_cause_base(cause);
     }
 
     /// Raises or lowers a device's line.
@@ -336,6 +337,7 @@ impl<'a> Vcpu<'a> {
         self.context.status = self.context.base_status
             | u64::from(mode.bits())
             | virtual_status & self.context.fpu_mask;
+        self.context.check_eret();
         // What waits may have changed since the last exception.
         self.special.set_cause(self.cause_read());
         let bev = virtual_status & u64::from(Status::BEV.bits()) != 0;

@@ -393,6 +393,45 @@ fn user_mode_system_calls_have_their_vector_ready() {
 }
 
 #[test]
+fn what_the_last_eret_led_to_counts_as_long_as_it_would_lead_there() {
+    const CU1: u64 = 1 << 29;
+    const USER: u64 = 0x12;
+    let mut guest = Guest::new();
+    let _ = guest.vcpu.prepare_resume();
+    let of_eret = |guest: &mut Guest| {
+        // As the vectors note it.
+        let before = guest.vcpu.context.eret_from;
+        guest.vcpu.context.eret_from = USER;
+        let _ = guest.vcpu.prepare_resume();
+        (before, guest.vcpu.context.eret_from)
+    };
+    let nothing = guest.vcpu.context.eret_from;
+    assert_ne!(
+        nothing, nothing as i32 as i64 as u64,
+        "a Status might be that"
+    );
+    assert_eq!(of_eret(&mut guest), (nothing, USER));
+    guest.vcpu.context.fpu_mask = CU1;
+    assert_eq!(of_eret(&mut guest), (USER, nothing));
+    guest.vcpu.special.set_status(UX);
+    let _ = guest.vcpu.prepare_resume();
+    guest.vcpu.special.set_status(0);
+    assert_eq!(of_eret(&mut guest), (nothing, nothing), "without UX");
+}
+
+#[test]
+fn a_system_call_and_an_eret_find_what_waits() {
+    let mut guest = Guest::new();
+    for (cause, pending) in [(0, 0), (0x0080_0100, 0x100), (0x0800_0000, 0)] {
+        guest.vcpu.change_cause(!0, cause);
+        let context = &guest.vcpu.context;
+        assert_eq!(context.cause_base, u64::from(cause));
+        assert_eq!(context.pending, pending);
+        assert_eq!(context.syscall_cause, u64::from(cause | 0x20));
+    }
+}
+
+#[test]
 fn modes_of_the_guest_and_of_the_cpu() {
     let mut guest = Guest::new();
     for (status, supervisor) in [

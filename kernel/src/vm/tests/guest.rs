@@ -157,6 +157,7 @@ impl Guest {
             let Some(before) = self.pmap.machine_page(page) else {
                 continue;
             };
+            let was_large = self.pmap.is_large(page);
             old.extend(core::iter::from_fn(|| self.pmap.give_up_any_replica(page)));
             let after = match (change, self.pmap.backing(page)) {
                 (Change::Lend, _) => Backing::Shared(before),
@@ -175,7 +176,11 @@ impl Guest {
             }
             self.pmap.build_linear_piece(page);
             changed.add(page);
-            known &= self.vcpu.revoke_soon(page, &self.pmap);
+            let in_windows = was_large || self.pmap.has_window_misses(page);
+            if in_windows {
+                changed.add_windows();
+            }
+            known &= self.vcpu.revoke_soon(page, in_windows, &self.pmap);
             old.extend((after.page() != Some(before)).then_some(before));
         }
         // As `GuestMemory` does.
