@@ -1,5 +1,6 @@
-//! Finds the machine's RAM in the memory of the process that simulates it.
+//! Finds the machine's RAM in the memory of the process that simulates it, and a physical address in the RAM.
 
+use crate::options::RAM_BASE;
 use std::ops::Range;
 
 /// The addresses at which a file named `name` is mapped with its first `bytes` bytes, according to
@@ -41,6 +42,15 @@ fn parse(line: &str) -> Option<(Range<u64>, u64, &str)> {
 fn is_named(path: &str, name: &str) -> bool {
     let path = path.strip_suffix(" (deleted)").unwrap_or(path);
     !name.is_empty() && (path == name || path.rsplit('/').next() == Some(name))
+}
+
+/// The offset in RAM of a physical address. RAM begins at 0x80000000; its first 256 MiB are at 0, too, and
+/// what lies behind them at 0x20000000.
+pub fn offset_of(physical: u64) -> Option<u64> {
+    match physical {
+        0..0x1000_0000 | 0x2000_0000..0x8000_0000 => Some(physical),
+        _ => physical.checked_sub(RAM_BASE),
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! version that QEMU states has it.
 
 use std::ffi::{c_char, c_int, c_uint, c_void, CStr};
+use std::slice;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 /// Number of a loaded plugin.
@@ -112,6 +113,42 @@ extern "C" fn choose_version() {
 
 /// The version that QEMU itself has; 1 before it was said.
 static CURRENT: AtomicI32 = AtomicI32::new(1);
+
+/// What QEMU tells when it loads a plugin: the number of CPUs, as [`Info::note`] has it, and the options.
+///
+/// # Safety
+/// They are what QEMU passes to `qemu_plugin_install`.
+pub unsafe fn told(
+    info: *const Info,
+    argc: c_int,
+    argv: *const *const c_char,
+) -> (Option<usize>, Vec<String>) {
+    // SAFETY: QEMU passes a valid structure, or null.
+    let cpus = unsafe { info.as_ref() }.and_then(Info::note);
+    let arguments: &[*const c_char] = match usize::try_from(argc) {
+        // SAFETY: QEMU passes so many pointers.
+        Ok(count) if count > 0 && !argv.is_null() => unsafe { slice::from_raw_parts(argv, count) },
+        _ => &[],
+    };
+    let text = |&text: &*const c_char| {
+        // SAFETY: each points to a string that ends with 0 and stays while the plugin is loaded.
+        unsafe { CStr::from_ptr(text) }
+            .to_string_lossy()
+            .into_owned()
+    };
+    (cpus, arguments.iter().map(text).collect())
+}
+
+/// What `qemu_plugin_install` returns; why `plugin` could not be loaded is told.
+pub fn outcome(plugin: &str, installed: Result<(), String>) -> c_int {
+    match installed {
+        Ok(()) => 0,
+        Err(message) => {
+            eprintln!("{plugin}: {message}");
+            1
+        }
+    }
+}
 
 impl Info {
     /// Notes the version, and gives the number of CPUs; `None` if no whole machine is simulated.

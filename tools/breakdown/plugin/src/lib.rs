@@ -9,14 +9,13 @@ use disco_breakdown::block::{Block, Steps};
 use disco_breakdown::count::Cpu;
 use disco_breakdown::report::Report;
 use disco_flash_model::block::{Marker, Mode};
-use disco_flash_model::{maps, options::RAM_BASE};
+use disco_flash_model::maps;
 use disco_magic::point;
 use disco_qemu_plugin::{self as qemu, Access, Info, PluginId, Tb, Translated};
 use std::collections::HashMap;
-use std::ffi::{c_char, c_int, c_uint, c_void, CStr};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ops::Range;
 use std::path::PathBuf;
-use std::slice;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::OnceLock;
 
@@ -50,38 +49,21 @@ pub unsafe extern "C" fn qemu_plugin_install(
     argc: c_int,
     argv: *const *const c_char,
 ) -> c_int {
-    // SAFETY: QEMU passes a valid structure, or null.
-    let cpus = unsafe { info.as_ref() }.and_then(Info::note);
-    let arguments: &[*const c_char] = match usize::try_from(argc) {
-        // SAFETY: QEMU passes so many pointers.
-        Ok(count) if count > 0 && !argv.is_null() => unsafe { slice::from_raw_parts(argv, count) },
-        _ => &[],
-    };
-    // SAFETY: each points to a string that ends with 0 and stays while this function runs.
-    let arguments = arguments
-        .iter()
-        .map(|&text| unsafe { CStr::from_ptr(text) }.to_string_lossy());
-    let arguments: Vec<_> = arguments.collect();
-    match install(id, cpus, &arguments) {
-        Ok(()) => 0,
-        Err(message) => {
-            eprintln!("breakdown: {message}");
-            1
-        }
-    }
+    // SAFETY: what QEMU passes.
+    let (cpus, arguments) = unsafe { qemu::told(info, argc, argv) };
+    qemu::outcome("breakdown", install(id, cpus, &arguments))
 }
 
-fn install(id: PluginId, cpus: Option<usize>, arguments: &[impl AsRef<str>]) -> Result<(), String> {
+fn install(id: PluginId, cpus: Option<usize>, arguments: &[String]) -> Result<(), String> {
     if cpus != Some(1) {
         return Err("it follows one CPU: use a machine with one".to_owned());
     }
     let mut options = HashMap::new();
     for argument in arguments {
-        let (key, value) = argument.as_ref().split_once('=').unwrap_or_default();
+        let (key, value) = argument.split_once('=').unwrap_or_default();
         if !["report", "points", "ram", "memory"].contains(&key) {
-            let given = argument.as_ref();
             return Err(format!(
-                "{given}: there are report=FILE, points=FILE, ram=NAME, memory=BYTES"
+                "{argument}: there are report=FILE, points=FILE, ram=NAME, memory=BYTES"
             ));
         }
         options.insert(key, value);
@@ -136,10 +118,7 @@ impl Plugin {
     /// The eight bytes at a physical address; `None` if they are not in the machine's RAM.
     fn load(&self, physical: u64) -> Option<u64> {
         let ram = self.ram()?;
-        let offset = match physical {
-            0..0x1000_0000 | 0x2000_0000..0x8000_0000 => physical,
-            _ => physical.checked_sub(RAM_BASE)?,
-        };
+        let offset = maps::offset_of(physical)?;
         if offset % 8 != 0 || offset >= self.memory {
             return None;
         }

@@ -7,10 +7,10 @@
 use disco_flash_model::block::{Block, Marker, Mode, Step, Steps};
 use disco_flash_model::maps;
 use disco_flash_model::model::Model;
-use disco_flash_model::options::{Options, RAM_BASE};
+use disco_flash_model::options::Options;
 use disco_magic::Region;
 use disco_qemu_plugin::{self as qemu, Access, Info, PluginId, Tb, Translated};
-use std::ffi::{c_char, c_int, c_uint, c_void, CStr};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::slice;
@@ -41,25 +41,12 @@ pub unsafe extern "C" fn qemu_plugin_install(
     argc: c_int,
     argv: *const *const c_char,
 ) -> c_int {
-    // SAFETY: QEMU passes a valid structure, or null.
-    let cpus = unsafe { info.as_ref() }.and_then(Info::note);
-    let arguments: &[*const c_char] = match usize::try_from(argc) {
-        // SAFETY: QEMU passes so many pointers.
-        Ok(count) if count > 0 && !argv.is_null() => unsafe { slice::from_raw_parts(argv, count) },
-        _ => &[],
-    };
-    // SAFETY: each points to a string that ends with 0 and stays while this function runs.
-    let arguments = arguments
-        .iter()
-        .map(|&text| unsafe { CStr::from_ptr(text) }.to_string_lossy());
-    let arguments: Vec<_> = arguments.collect();
-    match install(id, cpus, arguments.iter().map(AsRef::as_ref)) {
-        Ok(()) => 0,
-        Err(message) => {
-            eprintln!("flash model: {message}");
-            1
-        }
-    }
+    // SAFETY: what QEMU passes.
+    let (cpus, arguments) = unsafe { qemu::told(info, argc, argv) };
+    qemu::outcome(
+        "flash model",
+        install(id, cpus, arguments.iter().map(String::as_str)),
+    )
 }
 
 fn install<'a>(
@@ -194,7 +181,7 @@ extern "C" fn accessed(cpu: c_uint, info: u32, address: u64, word: *mut c_void) 
     plugin.model.step(cpu as usize, step);
     // SAFETY: QEMU has passed both to this call back.
     let access = unsafe { Access::new(info, address) };
-    if let Some(offset) = access.physical.and_then(offset_of) {
+    if let Some(offset) = access.physical.and_then(maps::offset_of) {
         plugin
             .model
             .access(cpu as usize, step.mode, offset, access.store);
@@ -209,15 +196,6 @@ extern "C" fn marked(cpu: c_uint, word: *mut c_void) {
         if marker == Marker::Report {
             plugin.write_report();
         }
-    }
-}
-
-/// The offset in RAM of a physical address. RAM begins at 0x80000000; its first 256 MiB are at 0, too, and
-/// what lies behind them at 0x20000000.
-fn offset_of(physical: u64) -> Option<u64> {
-    match physical {
-        0..0x1000_0000 | 0x2000_0000..0x8000_0000 => Some(physical),
-        _ => physical.checked_sub(RAM_BASE),
     }
 }
 
