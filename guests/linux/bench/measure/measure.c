@@ -5,7 +5,15 @@
 #include <time.h>
 #include <unistd.h>
 
+/* What costs counted time and is no work: requests to disks, and hundredths of a second in which the CPU had nothing to do. */
+struct waits {
+	unsigned long requests, idle;
+};
+
 static unsigned long began;
+/* Up to the last measure_settle(), if there was one. */
+static struct waits settled;
+static int has_settled;
 
 static unsigned long nanoseconds(void)
 {
@@ -15,12 +23,43 @@ static unsigned long nanoseconds(void)
 	return now.tv_sec * 1000000000UL + now.tv_nsec;
 }
 
+static struct waits waits_so_far(void)
+{
+	struct waits waits = { 0 };
+	unsigned long reads, writes, waiting;
+	FILE *file = fopen("/proc/diskstats", "r");
+
+	must(file != NULL, "/proc/diskstats");
+	while (fscanf(file, "%*u %*u %*s %lu %*u %*u %*u %lu%*[^\n]", &reads, &writes) == 2)
+		waits.requests += reads + writes;
+	fclose(file);
+	file = fopen("/proc/stat", "r");
+	must(file && fscanf(file, "cpu %*u %*u %*u %lu %lu", &waits.idle, &waiting) == 2, "/proc/stat");
+	waits.idle += waiting;
+	fclose(file);
+	return waits;
+}
+
 void measure_settle(void)
 {
 	struct timespec until = { .tv_sec = nanoseconds() / 1000000000 + 1 };
 
 	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) != 0)
 		;
+	settled = waits_so_far();
+	has_settled = 1;
+}
+
+/* A figure with other things in it is none. */
+static void must_have_worked(void)
+{
+	struct waits now = waits_so_far();
+	unsigned long requests = now.requests - settled.requests, idle = now.idle - settled.idle;
+
+	if (requests == 0 && idle <= 1)
+		return;
+	fprintf(stderr, "what was measured has %lu disk requests and %lu0 ms of an idle CPU in it\n", requests, idle);
+	_exit(1);
 }
 
 void measure_begin(int window)
@@ -32,9 +71,14 @@ void measure_begin(int window)
 
 void measure_end(int window, const char *name, unsigned long count)
 {
+	unsigned long now;
+
 	if (window)
 		mark_end(window);
-	printf("bench %s %lu %lu\n", name, nanoseconds() - began, count);
+	now = nanoseconds();
+	if (has_settled)
+		must_have_worked();
+	printf("bench %s %lu %lu\n", name, now - began, count);
 }
 
 /* FNV-1a. */

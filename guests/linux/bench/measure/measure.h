@@ -15,7 +15,8 @@ void measure_settle(void);
 /* What is measured begins; it is window 1 to 64, or none if 0, of the programs that watch the machine. */
 void measure_begin(int window);
 
-/* It ends: prints "bench NAME NANOSECONDS COUNT", where COUNT repetitions were measured. */
+/* It ends: prints "bench NAME NANOSECONDS COUNT", where COUNT repetitions were measured. Ends the program if a disk was
+ * asked for something since measure_settle(), or the CPU had nothing to do. */
 void measure_end(int window, const char *name, unsigned long count);
 
 /* Tells the programs that watch the machine that window 1 to 64 begins or ends. */
