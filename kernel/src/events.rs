@@ -317,6 +317,7 @@ mod tests {
             migrations: u64::MAX,
             replications: u64::MAX,
             collapses: u64::MAX,
+            shootdowns: u64::MAX,
             spent_ns: u64::MAX,
         }; NODES_MAX];
         let numa = Event::Numa {
@@ -350,6 +351,7 @@ mod tests {
             migrations: 3,
             replications: 2,
             collapses: 1,
+            shootdowns: 8,
             spent_ns: 99,
         };
         let numa = Event::Numa {

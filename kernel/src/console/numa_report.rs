@@ -22,6 +22,8 @@ pub struct NodeRow {
     pub replications: u64,
     /// Times that pages of it lost their replicas.
     pub collapses: u64,
+    /// Times that its CPUs forgot where pages were, since others moved them.
+    pub shootdowns: u64,
     /// Time that its CPUs have spent on all that, in nanoseconds.
     pub spent_ns: u64,
 }
@@ -36,6 +38,7 @@ impl NodeRow {
         migrations: 0,
         replications: 0,
         collapses: 0,
+        shootdowns: 0,
         spent_ns: 0,
     };
 
@@ -49,6 +52,7 @@ impl NodeRow {
             migrations: since(|row| row.migrations),
             replications: since(|row| row.replications),
             collapses: since(|row| row.collapses),
+            shootdowns: since(|row| row.shootdowns),
             spent_ns: since(|row| row.spent_ns),
             ..*self
         }
@@ -64,7 +68,7 @@ impl NodeRow {
 
 impl Row for NodeRow {
     const COLUMNS: &'static [Column] = {
-        static TABLE: [Column; 9] = [
+        static TABLE: [Column; 10] = [
             number("NODE", "node", 4),
             number("FREE", "free_bytes", 10),
             number("LOCAL", "local_misses", 10),
@@ -73,6 +77,7 @@ impl Row for NodeRow {
             number("MIGRATED", "migrations", 8),
             number("REPLICATED", "replications", 10),
             number("COLLAPSED", "collapses", 9),
+            number("SHOOTDOWNS", "shootdowns", 10),
             number("SPENT", "spent_ns", 9),
         ];
         &TABLE
@@ -88,6 +93,7 @@ impl Row for NodeRow {
             Value::Count(self.migrations),
             Value::Count(self.replications),
             Value::Count(self.collapses),
+            Value::Count(self.shootdowns),
             Value::Nanoseconds(self.spent_ns),
         ])
     }
@@ -226,6 +232,7 @@ mod tests {
         migrations: 3,
         replications: 2,
         collapses: 1,
+        shootdowns: 4,
         spent_ns: 42_000_000,
     };
 
@@ -245,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_node_says_what_share_is_local() {
-        assert_eq!(words(&NODE), "1 5 MiB 780 220 78.0 % 3 2 1 0.042 s");
+        assert_eq!(words(&NODE), "1 5 MiB 780 220 78.0 % 3 2 1 4 0.042 s");
         assert_eq!(json(&NODE)["local_thousandths"], 780);
         assert_eq!(json(&NODE)["spent_ns"], 42_000_000);
         let idle = NodeRow {

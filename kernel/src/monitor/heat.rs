@@ -146,6 +146,7 @@ impl Monitor {
             if cpu.node == node.id() {
                 add(&mut row.local, &cpu.numa.local);
                 add(&mut row.remote, &cpu.numa.remote);
+                add(&mut row.shootdowns, &cpu.numa.shootdowns);
                 add(&mut spent, &cpu.numa.spent);
             }
             if let Some(moves) = cpu.numa.moves(node.id()) {

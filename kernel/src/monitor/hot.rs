@@ -52,18 +52,23 @@ impl Monitor {
             Some(Owner::Guest { vm, page } | Owner::Replica { vm, page }) => {
                 self.leave_hot((vm, page), nodes);
             }
-            Some(Owner::Shared) => {
-                for slot in self.slots {
-                    let shares = |backing| backing == Backing::Shared(page);
-                    with_memory(slot, |vm| {
-                        let found = vm.pmap.iter().find(|(_, backing)| shares(*backing));
-                        if let Some((guest, _)) = found {
-                            vm.add_hot(guest, nodes);
-                        }
-                    });
-                }
-            }
+            Some(Owner::Shared) => self.leave_hot_shared_page(page, nodes),
             _ => {}
+        }
+    }
+
+    /// Looks for those who share a page: rare, and long.
+    #[cold]
+    #[inline(never)]
+    fn leave_hot_shared_page(&self, page: MachinePage, nodes: [NodeId; 2]) {
+        for slot in self.slots {
+            let shares = |backing| backing == Backing::Shared(page);
+            with_memory(slot, |vm| {
+                let found = vm.pmap.iter().find(|(_, backing)| shares(*backing));
+                if let Some((guest, _)) = found {
+                    vm.add_hot(guest, nodes);
+                }
+            });
         }
     }
 }
@@ -162,7 +167,9 @@ impl Cpu {
         let counts = record.counts(scene.now);
         let thresholds = &self.monitor.numa.thresholds;
         let decision = decide(&counts, &situation, machine.distances(), thresholds);
-        record.note(&decision);
+        if record.note(&decision, thresholds) {
+            self.monitor.forget_counts(at);
+        }
         self.shared.numa.looked_at(&decision);
         Some(decision)
     }

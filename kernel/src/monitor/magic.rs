@@ -10,7 +10,7 @@ use super::Monitor;
 use crate::address::MachinePage;
 use crate::machine::{Node, NodeId, Owner};
 use crate::numa::source::{Exact, Records};
-use crate::numa::{HotPages, Settings, Source};
+use crate::numa::{Settings, Source};
 use core::slice;
 use core::sync::atomic::AtomicU32;
 use disco_arch::board::XKPHYS_CACHED;
@@ -18,8 +18,12 @@ use disco_arch::lock::Mutex;
 use disco_flash::Description;
 use disco_magic::Region;
 
-/// Guards the taking of hot pages: innermost but for a slot's state, which is not waited for under it.
-pub(super) type MagicSource = Mutex<Exact<Region<'static>>>;
+/// The model's counts.
+pub(super) struct MagicSource {
+    region: Region<'static>,
+    /// Guards the taking of hot pages: innermost but for a slot's state, which is not waited for under it.
+    hot: Mutex<Exact<Region<'static>>>,
+}
 
 /// Pages that are taken at a time.
 const AT_ONCE: usize = 32;
@@ -34,24 +38,34 @@ pub(super) fn open(described: &Description, settings: &Settings) -> MagicSource 
     // SAFETY: RAM of the machine that is no node's, as the description was checked to say; the model writes
     // words of it, as others do.
     let words = unsafe { slice::from_raw_parts(start, count) };
-    let Some(source) = Region::open(words).and_then(Exact::magic) else {
+    let region = Region::open(words);
+    let Some((region, source)) = region.and_then(|region| Some((region, Exact::magic(region)?)))
+    else {
         panic!("counters = \"magic\", and no exact model counts: run the machine with --magic, or say \"sampled\"");
     };
-    source
-        .counters()
-        .set_threshold(settings.thresholds.trigger.into());
-    Mutex::new(source)
+    region.set_threshold(settings.thresholds.trigger.into());
+    let hot = Mutex::new(source);
+    MagicSource { region, hot }
 }
 
 impl Monitor {
+    /// The counts of a page, if the model has any, begin anew.
+    pub(super) fn forget_counts(&self, page: MachinePage) {
+        if let (Some(source), Ok(page)) = (&self.magic, u32::try_from(page.0)) {
+            source.region.forget(page);
+        }
+    }
+
     /// Takes what has become hot out of the region, and leaves it with the virtual machines; not if another CPU does. What
     /// there is no room for elsewhere is looked at on node `here`.
     fn take_hot(&self, now: u64, here: NodeId) {
-        let Some(mut source) = self.magic.as_ref().and_then(Mutex::try_lock) else {
+        let Some(MagicSource { region, hot }) = &self.magic else {
+            return;
+        };
+        let Some(mut source) = hot.try_lock() else {
             return;
         };
         let now = self.numa.interval(now);
-        let region = source.counters();
         if region.epoch() != u32::from(now.0) {
             region.set_epoch(now.0.into());
         }
@@ -82,21 +96,22 @@ impl Monitor {
 }
 
 impl Cpu {
-    /// Takes hot pages, and looks at those of the loaded virtual machine; whether there are more.
+    /// Takes hot pages, and looks at those of the loaded virtual machine; how many waited.
     #[link_section = ".text.once"]
     #[inline(never)]
-    pub(super) fn look_at_magic(&mut self, resident: &mut Resident) -> bool {
+    pub(super) fn look_at_magic(&mut self, resident: &mut Resident) -> usize {
         if !self.monitor.numa.policy {
-            return false;
+            return 0;
         }
         let here = self.shared.node;
         let vm = resident.vm;
-        let is_empty = |list: &Mutex<HotPages>| list.lock().is_empty();
-        if vm.hot_for(here).is_some_and(is_empty) {
+        let waiting = || vm.hot_for(here).map_or(0, |list| list.lock().len());
+        if waiting() == 0 {
             let now = self.now();
             self.monitor.take_hot(now, here);
         }
+        let waited = waiting();
         self.look_at_hot(resident);
-        !vm.hot_for(here).is_none_or(is_empty)
+        waited
     }
 }

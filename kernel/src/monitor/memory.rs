@@ -363,10 +363,15 @@ impl GuestMemory<'_> {
 
     /// TLBs may map `at` as it was before, also in a large page of the windows if it `was_large`.
     fn note_change(&mut self, at: GuestPage, was_large: bool) {
+        let pmap = &self.vm.pmap;
         self.changed.add(at);
-        self.users |= self.vm.pmap.take_users(at, was_large);
+        self.users |= pmap.take_users(at, was_large);
+        let in_windows = was_large || pmap.has_window_misses(at);
+        if in_windows {
+            self.changed.add_windows();
+        }
         if let Some(HeldFor { vcpu, .. }) = &mut self.held_for {
-            self.known &= vcpu.revoke_soon(at, &self.vm.pmap);
+            self.known &= vcpu.revoke_soon(at, in_windows, pmap);
         }
     }
 
@@ -465,8 +470,9 @@ impl GuestPages for GuestMemory<'_> {
     }
 
     fn settle(&mut self) {
-        let changed = core::mem::replace(&mut self.changed, PageSet::EMPTY);
-        if !changed.is_empty() {
+        if !self.changed.is_empty() {
+            let changed = self.changed;
+            self.changed.clear();
             self.shoot_down(&changed);
         }
         for old in self.old.iter_mut().take(self.old_count) {

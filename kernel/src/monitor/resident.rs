@@ -25,7 +25,7 @@ use disco_abi::{
     BOOT_INFO_GUEST_PHYSICAL, BOOT_MAGIC, CSSEG_WINDOW, CSSEG_WINDOW_SIZE, PAGE_SIZE, VCPUS_PER_VM,
 };
 use disco_arch::lock::Mutex;
-use disco_arch::trap::{GuestContext, LinearEntry};
+use disco_arch::trap::{GuestContext, LinearEntry, SPECIAL_PAGE_OFFSET};
 use disco_flash::CPUS_MAX;
 
 /// A running virtual machine: what its virtual CPUs share. It lies in memory of the node where it
@@ -90,8 +90,9 @@ pub struct Resident {
 }
 
 const _: () = assert!(VCPUS_PER_VM == disco_flash::VCPUS_PER_VM);
-// The vectors look for the second-level TLB behind the context, at a multiple of 16 KiB.
+// The vectors look for the second-level TLB behind the context, at a multiple of 16 KiB, and for the special page before it.
 const _: () = assert!(mem::offset_of!(Resident, vcpu) == 0 && PAGE_SIZE.is_multiple_of(16 << 10));
+const _: () = assert!(SPECIAL_PAGE_OFFSET == -(PAGE_SIZE as isize));
 
 /// Why a virtual machine could not be started.
 #[derive(Clone, Copy, Debug)]
@@ -306,15 +307,15 @@ impl Monitor {
     ) -> Result<*mut Resident, NoMemory> {
         let slot = vm.slot;
         let node = self.node_of_sibling(near, number);
-        let bytes = mem::size_of::<Resident>() as u64;
-        let home = self.service_pages(slot.id, node, bytes)?;
-        let special = self.service_pages(slot.id, node, PAGE_SIZE)?;
-        // SAFETY: pages that were just allocated for this virtual machine, zeroed; a page of
+        let bytes = PAGE_SIZE + mem::size_of::<Resident>() as u64;
+        let pages = self.service_pages(slot.id, node, bytes)?;
+        // SAFETY: pages that were just allocated for this virtual machine, zeroed, more than one; a page of
         // zeros is a valid `SpecialPage`.
         let (place, special_page) = unsafe {
+            let first = RealMemory::bytes(pages).as_mut_ptr();
             (
-                RealMemory::bytes(home).as_mut_ptr().cast::<Resident>(),
-                &*RealMemory::bytes(special).as_ptr().cast::<SpecialPage>(),
+                first.add(PAGE_SIZE as usize).cast::<Resident>(),
+                &*first.cast::<SpecialPage>(),
             )
         };
         // SAFETY: the pages are large enough, aligned, zeroed and nobody else's. Every field is
@@ -336,7 +337,7 @@ impl Monitor {
             (&raw mut (*place).looks_from).write(NodeId(0));
             (&raw mut (*place).id).write(slot.vcpu(number));
             (&raw mut (*place).shared).write(&vm.shared[usize::from(number)]);
-            (&raw mut (*place).special_page).write(special.first);
+            (&raw mut (*place).special_page).write(pages.first);
             (&raw mut (*place).node).write(node);
             (&raw mut (*place).residence).write(Residence::new());
             (&raw mut (*place).wants).write(None);
@@ -447,7 +448,6 @@ impl Resident {
         let vcpu = &mut self.vcpu;
         vcpu.clear();
         vcpu.reset(pc, now);
-        vcpu.context.special = ptr::from_ref(vcpu.special) as u64;
         (vcpu.context.linear_base, vcpu.context.linear_count) = self.pmap.linear_table();
         vcpu.context.csseg_count = CSSEG_WINDOW_SIZE.min(memory) / LINEAR_PIECE;
         vcpu.context.gpr[A0] = argument;

@@ -11,7 +11,7 @@ use crate::address::GuestPage;
 use crate::machine::NodeId;
 use crate::numa::counters::add;
 use crate::numa::source::{Hot, Records, Samples};
-use crate::numa::{Counters, PageRecord, Sample, Settings, Source};
+use crate::numa::{Counters, Looks, PageRecord, Sample, Settings, Source};
 use crate::schedule::VcpuId;
 use crate::vm::exception::code;
 use crate::vm::hardware::Hardware;
@@ -25,7 +25,7 @@ use disco_magic::point;
 /// moved, and while all is near or what is hot stays where it is.
 const REFILLS_LEAST: u64 = 8;
 /// See [`REFILLS_LEAST`].
-const REFILLS_MOST: u64 = 2048;
+const REFILLS_MOST: u64 = 4096;
 /// The same without the policy.
 const REFILLS_UNUSED: u64 = 32;
 /// With fewer than one in so many of that the guest uses what is in the TLB: that is emptied for the next sample.
@@ -36,19 +36,27 @@ const FETCHES: u32 = 4;
 const TRIES: u32 = 4;
 /// Samples in a second: at most, and at least.
 const MOST_HZ: u64 = 8000;
-/// See [`MOST_HZ`].
-const LEAST_HZ: u64 = 1000;
-/// Looks in a second at what the exact model has counted, and [`LEAST_HZ`] while there is more than is looked at in a row: a
-/// look finds everything driven out of the caches.
-const LOOKS_HZ: u64 = 128;
+/// See [`MOST_HZ`]: with latency, which is charged by samples, and without.
+const LEAST_HZ: [u64; 2] = [1000, 250];
 /// The same for each refill that is aimed at between two, for a guest with few refills.
-const LEAST_HZ_REFILLS: u64 = 64_000;
+const LEAST_HZ_REFILLS: u64 = 256_000;
 
 /// A page that is mapped read-only until it is written to or the next sample is due.
 #[derive(Clone, Copy, Debug)]
 struct Watched {
     vcpu: VcpuId,
     page: GuestPage,
+}
+
+/// What a sample has seen of a page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Seen {
+    /// A miss of a load, or of a fetch.
+    Load,
+    /// A miss of a store.
+    Store,
+    /// The first store after a load that was seen.
+    StoreAfterLoad,
 }
 
 /// What a CPU has counted and will.
@@ -64,6 +72,8 @@ pub(super) struct Sampler {
     dither: u32,
     /// Ticks in a second.
     hz: u64,
+    /// See [`LEAST_HZ`].
+    least_hz: u64,
     /// What the vectors do not know at present.
     hidden: Option<Hidden>,
     watched: Option<Watched>,
@@ -74,6 +84,8 @@ pub(super) struct Sampler {
     tries: u32,
     samples: Samples,
     lost: u64,
+    /// At what has become hot.
+    looks: Looks,
 }
 
 impl Sampler {
@@ -92,6 +104,7 @@ impl Sampler {
             period: hz / MOST_HZ,
             dither: 0,
             hz,
+            least_hz: LEAST_HZ[usize::from(!settings.latency)],
             hidden: None,
             watched: None,
             counted: None,
@@ -99,6 +112,7 @@ impl Sampler {
             tries: 0,
             samples: Samples::new(),
             lost: 0,
+            looks: Looks::new(hz),
         }
     }
 
@@ -117,7 +131,7 @@ impl Sampler {
     fn go_on(&mut self, now: u64, vcpu: VcpuId, refills: u64) -> bool {
         let shortest = self.hz / MOST_HZ;
         let longest = self.hz * self.refills / LEAST_HZ_REFILLS;
-        let longest = longest.clamp(shortest, self.hz / LEAST_HZ);
+        let longest = longest.clamp(shortest, self.hz / self.least_hz);
         let before = self.counted.replace((vcpu, refills));
         let had = match before {
             Some((before, counted)) if before == vcpu => refills.saturating_sub(counted),
@@ -152,7 +166,7 @@ impl Sampler {
         let refills = if is_useful {
             self.refills / 4 * 3
         } else {
-            self.refills + (self.refills / 32).max(1)
+            self.refills + (self.refills / 64).max(1)
         };
         self.refills = refills.clamp(REFILLS_LEAST, REFILLS_MOST);
     }
@@ -180,9 +194,9 @@ impl Cpu {
             return None;
         }
         if self.monitor.numa.counters == Counters::Magic {
-            let has_more = self.look_at_magic(resident);
-            let per_second = if has_more { LEAST_HZ } else { LOOKS_HZ };
-            self.sampler.due = self.now() + self.sampler.hz / per_second;
+            let waited = self.look_at_magic(resident);
+            let now = self.now();
+            self.sampler.due = self.sampler.looks.looked(now, waited);
             self.update_due();
             return None;
         }
@@ -265,7 +279,12 @@ impl Cpu {
     /// Counts the miss of `trap`, if it can be told which page it is for, which it says.
     fn note_miss(&mut self, resident: &mut Resident, trap: &Trap) -> Option<GuestPage> {
         let page = resident.vcpu.page_at(trap.bad_vaddr, &resident.pmap)?;
-        self.note(resident, page, trap.is_store());
+        let seen = if trap.is_store() {
+            Seen::Store
+        } else {
+            Seen::Load
+        };
+        self.note(resident, page, seen);
         Some(page)
     }
 
@@ -290,11 +309,11 @@ impl Cpu {
         let written = resident.vcpu.page_at(trap.bad_vaddr, &resident.pmap);
         if vcpu == resident.id && written == Some(page) {
             self.sampler.watched = None;
-            self.note(resident, page, true);
+            self.note(resident, page, Seen::StoreAfterLoad);
         }
     }
 
-    fn note(&mut self, resident: &mut Resident, page: GuestPage, write: bool) {
+    fn note(&mut self, resident: &mut Resident, page: GuestPage, seen: Seen) {
         let (vm, node) = (resident.vm, self.shared.node);
         let Some(machine) = vm.pmap.machine_page(page) else {
             return;
@@ -303,7 +322,8 @@ impl Cpu {
         self.shared.numa.sampled(place == Some(node));
         if self.monitor.numa.policy {
             let record = self.monitor.machine.record(machine);
-            let stays = record.is_none_or(PageRecord::stays);
+            let stays = |record: &PageRecord| record.stays() || record.is_written_by_several();
+            let stays = record.is_none_or(stays);
             self.sampler.learn(place != Some(node) && !stays);
         }
         if let Some(place) = place {
@@ -316,12 +336,16 @@ impl Cpu {
             }
         }
         let weight = self.monitor.numa.weight();
-        let (reads, writes) = if write { (0, weight) } else { (weight, 0) };
+        let (reads, writes) = match seen {
+            Seen::Load => (weight, 0),
+            Seen::Store | Seen::StoreAfterLoad => (0, weight),
+        };
         self.sampler.samples.note(Sample {
             page: machine,
             node,
             reads,
             writes,
+            follow: seen == Seen::StoreAfterLoad,
             user: Some((vm.slot.id, page)),
         });
     }
@@ -369,7 +393,13 @@ impl Cpu {
         let lost = self.sampler.samples.lost();
         add(&self.shared.numa.lost, lost - self.sampler.lost);
         self.sampler.lost = lost;
-        if settings.policy {
+        let Some(list) = vm.hot_for(self.shared.node).filter(|_| settings.policy) else {
+            return;
+        };
+        let now = self.now();
+        let waiting = list.lock().len();
+        if self.sampler.looks.is_due(now, waiting) {
+            self.sampler.looks.looked(now, waiting);
             let (looked, moved) = self.look_at_hot(resident);
             self.sampler.learn_of_moves(looked, moved);
         }

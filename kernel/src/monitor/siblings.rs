@@ -5,6 +5,7 @@ use super::cpu::{Cpu, POSTED_IPI};
 use super::resident::{Resident, ResidentVm};
 use super::slot::VmState;
 use super::Monitor;
+use crate::numa::counters::add;
 use crate::schedule::VcpuId;
 use crate::vm::shootdown::{Request, ShootdownBox};
 use core::ptr;
@@ -215,6 +216,7 @@ impl Cpu {
         let (pages, pmap) = (requests.pages(), &resident.pmap);
         if !pages.is_empty() {
             cpu::mark::<{ marker::MOVING }>();
+            add(&self.shared.numa.shootdowns, 1);
             resident.vcpu.revoke(pages, pmap, &mut self.hardware());
             cpu::mark::<{ marker::MOVED }>();
         }

@@ -34,6 +34,8 @@ pub struct NumaCounters {
     pub failed: AtomicU64,
     /// Moves by the node that they were made for: [`NumaCounters::moves`].
     moves: [MoveCounters; NODES_MAX],
+    /// Times that it forgot where pages were, since another CPU moved them: what a move costs besides.
+    pub shootdowns: AtomicU64,
     /// Time that went into moves, in ticks.
     pub spent: AtomicU64,
 }
@@ -59,6 +61,7 @@ impl NumaCounters {
                     collapses: AtomicU64::new(0),
                 }
             }; NODES_MAX],
+            shootdowns: AtomicU64::new(0),
             spent: AtomicU64::new(0),
         }
     }

@@ -11,7 +11,7 @@
 
 use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
-use super::policy::{Action, Decision, Thresholds};
+use super::policy::{Action, Decision, Thresholds, Why};
 use super::source::Sample;
 use super::NodeSet;
 use crate::address::MachinePage;
@@ -128,7 +128,7 @@ impl PageRecord {
         };
         self.age(now);
         let before = place.load(Relaxed);
-        let after = before.saturating_add(sample.all());
+        let after = before.saturating_add(sample.misses());
         place.store(after, Relaxed);
         let writes = self.writes.load(Relaxed);
         self.writes
@@ -172,10 +172,10 @@ impl PageRecord {
         if passed == 0 {
             return;
         }
-        if before / STAY != now.0 / STAY {
-            let decision = self.decision.load(Relaxed);
-            self.decision.store(decision | Decision::OLD, Relaxed);
-        }
+        let decision = self.decision.load(Relaxed) & !Decision::FOUND_WRITTEN;
+        let is_old = before / STAY != now.0 / STAY;
+        let old = if is_old { Decision::OLD } else { 0 };
+        self.decision.store(decision | old, Relaxed);
         self.interval.store(now.0, Relaxed);
         let halved = |word: &AtomicU16| {
             let halves = u32::from(passed);
@@ -267,12 +267,25 @@ impl PageRecord {
         self.words().for_each(|word| word.store(0, Relaxed));
     }
 
-    /// Notes what was decided, for [`PageRecord::decided`].
-    pub fn note(&self, decision: &Decision) {
-        self.decision.store(decision.number(), Relaxed);
+    /// Notes what was decided, for [`PageRecord::decided`]. `true`: with [`Thresholds::again`], the page was found to be written
+    /// and shared for the first time in this interval, its counts begin anew, and those of its source are to.
+    #[must_use = "counts that begin anew here do not in hardware"]
+    pub fn note(&self, decision: &Decision, thresholds: &Thresholds) -> bool {
+        let found = self.decision.load(Relaxed) & Decision::FOUND_WRITTEN;
+        let is_written = *decision == Decision::leave(Why::WriteShared);
+        let begins = is_written && found == 0 && thresholds.again;
+        let more = if begins {
+            self.misses.iter().for_each(|word| word.store(0, Relaxed));
+            self.writes.store(0, Relaxed);
+            Decision::FOUND_WRITTEN | Decision::OLD
+        } else {
+            found
+        };
+        self.decision.store(decision.number() | more, Relaxed);
         if decision.action != Action::Leave {
             self.targets.store(decision.targets().bits(), Relaxed);
         }
+        begins
     }
 
     /// What was decided when somebody looked at the page last; nothing if nobody has.
@@ -285,6 +298,11 @@ impl PageRecord {
     /// Whether it was decided last that the page stays where it is though it is used from afar.
     pub fn stays(&self) -> bool {
         Decision::is_to_stay(self.decision.load(Relaxed))
+    }
+
+    /// Whether more than one node has written to it since the interval began: whatever else is found out about it, it will stay.
+    pub fn is_written_by_several(&self) -> bool {
+        self.writers.load(Relaxed).count_ones() > 1
     }
 
     /// Whether somebody should look at the page, since `node` has missed on it often, or again twice as often. It is settled as

@@ -29,6 +29,11 @@ impl HotPages {
         self.count == 0
     }
 
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
     /// Adds `page`, unless it is there already; `false` if there is no room.
     pub fn add(&mut self, page: GuestPage) -> bool {
         let Ok(page) = u32::try_from(page.0) else {

@@ -27,6 +27,9 @@ pub struct Thresholds {
     pub sharing: u16,
     /// Thousandths of all misses, as writes, from which on a page counts as written.
     pub write: u16,
+    /// Whether the counts of a page begin anew when it is found to be written and shared for the first time in an interval: who has
+    /// filled it may be done with that. Else it stays until the next one.
+    pub again: bool,
     /// Moves that a page may make at once.
     pub moves: u16,
     /// Intervals after which it may make one more.
@@ -50,6 +53,8 @@ impl Thresholds {
         // FLASH's is one write in an interval; a share means the same for each of the sources. A
         // write costs what replicas save at 600 misses or so: their copies, and the fault.
         write: 2,
+        // Some samples may all miss the writes.
+        again: false,
         moves: 4,
         // A page that is bounced on purpose costs 0.1 ms in 2 s.
         forgive: 20,
@@ -69,6 +74,7 @@ impl Thresholds {
     pub const EXACT: Self = Self {
         interval_ms: 20 * Self::DEFAULT.interval_ms,
         trigger: Self::DEFAULT.trigger / 2,
+        again: true,
         forgive: Self::DEFAULT.forgive / 20,
         rate: 20 * Self::DEFAULT.rate,
         ..Self::DEFAULT
@@ -204,7 +210,7 @@ pub struct Decision {
 }
 
 impl Decision {
-    const fn leave(why: Why) -> Self {
+    pub(super) const fn leave(why: Why) -> Self {
         let action = Action::Leave;
         Self { action, why }
     }
@@ -232,7 +238,7 @@ impl Decision {
 
     /// The decision of that number with these targets.
     pub(super) fn from_number(number: u16, targets: NodeSet) -> Option<Self> {
-        let action = match (number & !Self::OLD) >> 8 {
+        let action = match (number & !Self::FLAGS) >> 8 {
             0 => Action::Leave,
             1 => Action::Migrate(targets.iter().next()?),
             2 => Action::Replicate(targets),
@@ -245,16 +251,20 @@ impl Decision {
 
     /// Set in a decision's number: it was some time ago, and may be another one now.
     pub(super) const OLD: u16 = 1 << 15;
+    /// Set in a decision's number: the page was found to be written and shared in this interval, then or before.
+    pub(super) const FOUND_WRITTEN: u16 = 1 << 14;
+
+    const FLAGS: u16 = Self::OLD | Self::FOUND_WRITTEN;
 
     /// Whether a decision of this number is to leave the page as it is; so does none.
     pub(super) const fn is_to_leave(number: u16) -> bool {
-        (number & !Self::OLD) >> 8 == 0
+        (number & !Self::FLAGS) >> 8 == 0
     }
 
     /// Whether a decision of this number, not an old one, is to leave a page that is far from who uses it.
     pub(super) const fn is_to_stay(number: u16) -> bool {
         let why = number & 0xff;
-        number >> 8 == 0 && why > Why::Local as u16
+        (number & !Self::FOUND_WRITTEN) >> 8 == 0 && why > Why::Local as u16
     }
 
     /// Whether that is so, however often it is missed on.

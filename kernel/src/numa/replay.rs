@@ -171,6 +171,7 @@ impl World {
             node: NodeId(access.node),
             reads: if write { 0 } else { MISSES },
             writes: if write { MISSES } else { 0 },
+            follow: false,
             user: None,
         });
         if !is_full {
@@ -210,7 +211,7 @@ impl World {
         };
         let counts = record.counts(self.now);
         let decision = decide(&counts, &situation, &self.distances, &self.thresholds);
-        record.note(&decision);
+        let _ = record.note(&decision, &self.thresholds);
         match decision.action {
             Action::Leave => return,
             Action::Collapse => return self.collapse(page),

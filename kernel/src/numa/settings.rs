@@ -82,6 +82,7 @@ fn thresholds(described: &disco_flash::Thresholds, defaults: &Thresholds) -> Thr
         trigger: narrow(described.trigger, defaults.trigger),
         sharing: narrow(described.sharing, defaults.sharing),
         write: narrow(described.write, defaults.write),
+        again: defaults.again,
         moves: narrow(described.moves, defaults.moves),
         forgive: narrow(described.forgive, defaults.forgive),
         burst: wide(described.burst, defaults.burst),

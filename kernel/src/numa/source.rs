@@ -22,6 +22,8 @@ pub struct Sample {
     pub reads: u16,
     /// Misses of stores.
     pub writes: u16,
+    /// The stores missed on nothing: a load before them did, and was counted.
+    pub follow: bool,
     /// The virtual machine that missed, and what it calls the page, if the source knows: pages with several
     /// users do not tell.
     pub user: Option<(VmId, GuestPage)>,
@@ -29,7 +31,10 @@ pub struct Sample {
 
 impl Sample {
     /// Misses of both kinds.
-    pub(super) const fn all(&self) -> u16 {
+    pub(super) const fn misses(&self) -> u16 {
+        if self.follow {
+            return 0;
+        }
         self.reads.saturating_add(self.writes)
     }
 }

@@ -318,6 +318,18 @@ impl Vcpu<'_> {
         }
         self.counters.linear_pages += 1;
         pass::<{ point::WINDOW_PAGE }>();
+        self.map_window_pair(address, offset, pmap, hardware);
+        Fault::Served
+    }
+
+    /// Maps the pair of pages around `offset` of a linear window, at `address`, as it is backed now.
+    pub(super) fn map_window_pair(
+        &mut self,
+        address: u64,
+        offset: u64,
+        pmap: &Pmap,
+        hardware: &mut impl Hardware,
+    ) {
         let granule = self.l2.granule();
         let first = offset & !granule.pair_mask();
         let machine = |offset| {
@@ -338,7 +350,6 @@ impl Vcpu<'_> {
             lo1,
             page_mask: granule.page_mask(),
         });
-        Fault::Served
     }
 
     /// Maps the pair of `address` as the guest's `entry` says, at the granule's size, in the

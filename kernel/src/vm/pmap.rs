@@ -43,8 +43,8 @@ pub struct PmapEntry {
 /// Where a page is mapped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mappings {
-    /// Under these tags and the linear windows.
-    Tags([u64; BACKMAPS]),
+    /// Under these tags, and perhaps in the linear windows.
+    Tags([Option<u64>; BACKMAPS]),
     /// In more places than are recorded.
     Many,
 }
@@ -163,7 +163,7 @@ impl PmapEntry {
         for backmap in &self.backmaps {
             backmap.store(0, Ordering::Relaxed);
         }
-        self.mapped.fetch_and(LARGE, Ordering::Relaxed);
+        self.mapped.fetch_and(LARGE | WINDOW, Ordering::Relaxed);
     }
 
     fn is_many(&self) -> bool {
@@ -399,10 +399,11 @@ impl<'a> Pmap<'a> {
     pub fn mappings(&self, guest: GuestPage) -> Mappings {
         match self.entry(guest) {
             Some(entry) if entry.is_many() => Mappings::Many,
-            Some(entry) => Mappings::Tags(
-                [0, 1].map(|number| entry.backmaps[number].load(Ordering::Acquire) & !MARK),
-            ),
-            None => Mappings::Tags([0; BACKMAPS]),
+            Some(entry) => Mappings::Tags([0, 1].map(|number| {
+                let mark = entry.backmaps[number].load(Ordering::Acquire);
+                (mark != 0).then_some(mark & !MARK)
+            })),
+            None => Mappings::Tags([None; BACKMAPS]),
         }
     }
 

@@ -11,22 +11,24 @@ use super::vtlb::ASID_MASK;
 use crate::address::GuestPage;
 use disco_abi::{CSSEG_WINDOW, CSSEG_WINDOW_SIZE, XSSEG_UNCACHED_WINDOW, XSSEG_WINDOW};
 
-/// Runs that are kept apart; with more, a bitmap of page numbers modulo its bits is.
-const RUNS: usize = 16;
-const WORDS: usize = 8;
+/// Runs that are kept apart; with more, as many words of bits are.
+const WORDS: usize = 16;
 /// Pages that are looked up one by one in the real TLB.
 const FEW: u64 = 4;
 /// Pages that are looked up one by one in the second level.
 const SOME: u64 = 32;
 
-/// A set of guest pages. It may hold more than was added.
+/// A set of guest pages, of guests that have less than 2³² each. It may hold more than was added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PageSet {
-    /// First page, and the one behind the last.
-    runs: [(u64, u64); RUNS],
-    /// How many; none once there is `bitmap`.
-    count: usize,
-    bitmap: Option<[u64; WORDS]>,
+    /// Runs: the first page in bits 63..32, the one behind the last in bits 31..0. Or, once there are more: a bit for each
+    /// page number, modulo their count.
+    words: [u64; WORDS],
+    /// Runs.
+    count: u32,
+    has_bits: bool,
+    /// See [`PageSet::add_windows`].
+    in_windows: bool,
 }
 
 /// Word and bit of a page.
@@ -34,50 +36,81 @@ const fn place(page: u64) -> (usize, u64) {
     ((page / 64) as usize % WORDS, 1 << (page % 64))
 }
 
+const fn run(first: u64, end: u64) -> u64 {
+    first << 32 | end
+}
+
+/// First page of a run, and the one behind the last.
+const fn ends(run: u64) -> (u64, u64) {
+    (run >> 32, run & 0xffff_ffff)
+}
+
 impl PageSet {
     /// No page.
     pub const EMPTY: Self = Self {
-        runs: [(0, 0); RUNS],
+        words: [0; WORDS],
         count: 0,
-        bitmap: None,
+        has_bits: false,
+        in_windows: false,
     };
 
     /// Whether there is no page.
     pub const fn is_empty(&self) -> bool {
-        self.count == 0 && self.bitmap.is_none()
+        self.count == 0 && !self.has_bits
     }
 
-    fn kept(&self) -> &[(u64, u64)] {
-        self.runs.get(..self.count).unwrap_or(&[])
+    /// Takes all pages out.
+    pub const fn clear(&mut self) {
+        self.count = 0;
+        self.has_bits = false;
+        self.in_windows = false;
+    }
+
+    fn runs(&self) -> &[u64] {
+        self.words.get(..self.count as usize).unwrap_or(&[])
     }
 
     /// Adds the pages from `first` to before `end`.
     fn add_run(&mut self, first: u64, end: u64) {
-        if let Some(bitmap) = &mut self.bitmap {
-            let all = (WORDS * 64) as u64;
-            for page in first..end.min(first.saturating_add(all)) {
-                let (word, bit) = place(page);
-                bitmap[word] |= bit;
-            }
-            return;
+        if self.has_bits {
+            return self.set_bits(first, end);
         }
-        if let Some(last) = self.runs[..self.count].last_mut() {
-            if first <= last.1 && last.0 <= end {
-                *last = (last.0.min(first), last.1.max(end));
+        let end = end.min(u32::MAX.into());
+        let first = first.min(end);
+        if let Some(last) = self.words[..self.count as usize].last_mut() {
+            let (last_first, last_end) = ends(*last);
+            if first <= last_end && last_first <= end {
+                *last = run(last_first.min(first), last_end.max(end));
                 return;
             }
         }
-        if self.count < RUNS {
-            self.runs[self.count] = (first, end);
+        if let Some(place) = self.words.get_mut(self.count as usize) {
+            *place = run(first, end);
             self.count += 1;
             return;
         }
-        self.bitmap = Some([0; WORDS]);
-        self.count = 0;
-        for (first, end) in self.runs {
-            self.add_run(first, end);
+        self.use_bits();
+        self.set_bits(first, end);
+    }
+
+    fn set_bits(&mut self, first: u64, end: u64) {
+        let all = (WORDS * 64) as u64;
+        for page in first..end.min(first.saturating_add(all)) {
+            let (word, bit) = place(page);
+            self.words[word] |= bit;
         }
-        self.add_run(first, end);
+    }
+
+    /// Bits in the place of runs.
+    #[cold]
+    fn use_bits(&mut self) {
+        let Self { words, count, .. } = *self;
+        self.words = [0; WORDS];
+        (self.count, self.has_bits) = (0, true);
+        for &run in words.iter().take(count as usize) {
+            let (first, end) = ends(run);
+            self.set_bits(first, end);
+        }
     }
 
     /// Adds a page.
@@ -85,48 +118,61 @@ impl PageSet {
         self.add_run(page.0, page.0.saturating_add(1));
     }
 
+    /// A linear window may map one of the pages.
+    pub const fn add_windows(&mut self) {
+        self.in_windows = true;
+    }
+
     /// Adds all of `others`.
     pub fn add_all(&mut self, others: &Self) {
-        for &(first, end) in others.kept() {
+        self.in_windows |= others.in_windows;
+        for &run in others.runs() {
+            let (first, end) = ends(run);
             self.add_run(first, end);
         }
-        let Some(theirs) = others.bitmap else {
-            return;
-        };
-        if self.bitmap.is_none() {
-            let kept = *self;
-            self.bitmap = Some([0; WORDS]);
-            self.count = 0;
-            self.add_all(&kept);
-        }
-        for (word, more) in self.bitmap.iter_mut().flatten().zip(theirs) {
-            *word |= more;
+        if others.has_bits {
+            if !self.has_bits {
+                self.use_bits();
+            }
+            for (word, more) in self.words.iter_mut().zip(others.words) {
+                *word |= more;
+            }
         }
     }
 
     /// Whether `page` may be one of them.
     pub fn contains(&self, page: GuestPage) -> bool {
-        let (word, bit) = place(page.0);
-        match &self.bitmap {
-            Some(bitmap) => bitmap[word] & bit != 0,
-            None => self
-                .kept()
-                .iter()
-                .any(|&(first, end)| (first..end).contains(&page.0)),
+        if self.has_bits {
+            let (word, bit) = place(page.0);
+            return self.words[word] & bit != 0;
         }
+        self.runs().iter().any(|&run| {
+            let (first, end) = ends(run);
+            (first..end).contains(&page.0)
+        })
     }
 
     /// The pages, some perhaps twice, if they are known one by one.
     pub fn known(&self) -> impl Iterator<Item = GuestPage> + '_ {
-        let runs = self.kept().iter();
-        runs.flat_map(|&(first, end)| (first..end).map(GuestPage))
+        let runs = self.runs().iter().map(|&run| ends(run));
+        runs.flat_map(|(first, end)| (first..end).map(GuestPage))
     }
 
     /// Whether they are known one by one, and no more than `most`.
     fn are_at_most(&self, most: u64) -> bool {
-        let counts = self.kept().iter().map(|&(first, end)| end - first);
-        self.bitmap.is_none() && counts.fold(0, u64::saturating_add) <= most
+        let counts = self.runs().iter().map(|&run| ends(run));
+        let count = counts.fold(0u64, |sum, (first, end)| sum.saturating_add(end - first));
+        !self.has_bits && count <= most
     }
+}
+
+/// Where a page may be mapped.
+#[derive(Clone, Copy)]
+enum Place {
+    /// The guest's TLB maps it: the second level's tag.
+    Tag(u64),
+    /// A linear window does.
+    Window(u64),
 }
 
 impl Vcpu<'_> {
@@ -134,48 +180,70 @@ impl Vcpu<'_> {
     /// the pmap has been changed before.
     pub fn revoke(&mut self, pages: &PageSet, pmap: &Pmap, hardware: &mut impl Hardware) {
         let is_found = |page| pmap.mappings(page) != Mappings::Many;
-        if pages.are_at_most(FEW) && pages.known().all(is_found) {
-            for page in pages.known() {
-                self.each_mapping(page, pmap, |tag| hardware.tlb_remove(tag));
+        if !pages.are_at_most(SOME) || !pages.known().all(is_found) {
+            if !pages.is_empty() {
+                self.l2.remove_pages(|page| pages.contains(page));
+                hardware.tlb_flush();
             }
-        } else if pages.are_at_most(SOME) && pages.known().all(is_found) {
-            for page in pages.known() {
-                self.each_mapping(page, pmap, |_| ());
-            }
-            hardware.tlb_flush();
-        } else if !pages.is_empty() {
-            self.l2.remove_pages(|page| pages.contains(page));
-            hardware.tlb_flush();
+            return;
         }
+        for page in pages.known() {
+            self.remove_page(page, pages.in_windows, pmap);
+        }
+        self.revoke_rest(pages, pmap, hardware);
     }
 
     /// Takes `page` out of the second-level TLB, and leaves the real one to [`Vcpu::revoke_rest`] before the
     /// guest goes on; whether its mappings are known.
     #[must_use = "a page that is mapped in many places is left to `revoke`"]
-    pub fn revoke_soon(&mut self, page: GuestPage, pmap: &Pmap) -> bool {
+    pub fn revoke_soon(&mut self, page: GuestPage, in_windows: bool, pmap: &Pmap) -> bool {
         let is_known = pmap.mappings(page) != Mappings::Many;
         if is_known {
-            self.each_mapping(page, pmap, |_| ());
+            self.remove_page(page, in_windows, pmap);
         }
         is_known
     }
 
     /// As [`Vcpu::revoke`], if [`Vcpu::revoke_soon`] has found all of `pages`.
+    #[inline(never)]
     pub fn revoke_rest(&mut self, pages: &PageSet, pmap: &Pmap, hardware: &mut impl Hardware) {
-        if pages.are_at_most(FEW) {
-            self.revoke(pages, pmap, hardware);
-        } else {
-            hardware.tlb_flush();
+        if !pages.are_at_most(FEW) {
+            return hardware.tlb_flush();
+        }
+        for page in pages.known() {
+            self.each_place(page, pages.in_windows, pmap, |this, place| match place {
+                Place::Tag(tag) => hardware.tlb_remove(tag),
+                Place::Window(address) => hardware.tlb_remove(this.l2.tag(address, 0)),
+            });
         }
     }
 
-    /// Takes `page`, whose mappings are known, out of the second-level TLB, and tells each tag.
-    fn each_mapping(&mut self, page: GuestPage, pmap: &Pmap, mut tell: impl FnMut(u64)) {
-        if let Mappings::Tags(tags) = pmap.mappings(page) {
-            for tag in tags {
-                self.l2.remove(tag & !ASID_MASK, tag);
-                tell(tag);
+    /// Takes a page, whose mappings are known, out of the second-level TLB.
+    #[inline(never)]
+    fn remove_page(&mut self, page: GuestPage, in_windows: bool, pmap: &Pmap) {
+        self.each_place(page, in_windows, pmap, |this, place| match place {
+            Place::Tag(tag) => {
+                this.l2.remove(tag & !ASID_MASK, tag);
             }
+            Place::Window(address) => this.l2.remove_linear(address),
+        });
+    }
+
+    /// Tells where `page`, whose mappings are known, may be mapped.
+    fn each_place(
+        &mut self,
+        page: GuestPage,
+        in_windows: bool,
+        pmap: &Pmap,
+        mut tell: impl FnMut(&mut Self, Place),
+    ) {
+        if let Mappings::Tags(tags) = pmap.mappings(page) {
+            for tag in tags.into_iter().flatten() {
+                tell(self, Place::Tag(tag));
+            }
+        }
+        if !in_windows {
+            return;
         }
         let (offset, granule) = (page.address().0, self.l2.granule());
         let csseg = (offset < CSSEG_WINDOW_SIZE).then_some(CSSEG_WINDOW);
@@ -184,9 +252,7 @@ impl Vcpu<'_> {
         for window in windows.into_iter().flatten() {
             let mut at = offset & !granule.pair_mask();
             while at < end {
-                let tag = self.l2.tag(window + at, 0);
-                self.l2.remove_linear(window + at);
-                tell(tag);
+                tell(self, Place::Window(window + at));
                 at += granule.pair_mask() + 1;
             }
         }

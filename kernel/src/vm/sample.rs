@@ -95,7 +95,7 @@ impl Vcpu<'_> {
         is_writable
     }
 
-    /// Empties the real TLB but for what maps `address`, if the vectors would find that.
+    /// Empties the real TLB but for what maps `address`, if the vectors would find that, or it is in a linear window.
     pub fn flush_all_but(&mut self, address: u64, pmap: &Pmap, hardware: &mut impl Hardware) {
         hardware.tlb_flush();
         let offset = linear_offset(address).filter(|_| self.supervisor.is_none());
@@ -109,6 +109,9 @@ impl Vcpu<'_> {
             });
         } else if let Some(slot) = self.l2.lookup(address, self.asid()) {
             self.write_slot(slot, u32::MAX, hardware);
+        } else if let Some(offset) = offset {
+            // Another pair may have its slot all the time.
+            self.map_window_pair(address, offset, pmap, hardware);
         }
     }
 

@@ -113,6 +113,11 @@ impl Requests {
         }
     }
 
+    fn clear(&mut self) {
+        self.count = 0;
+        self.pages.clear();
+    }
+
     /// The guest pages to revoke.
     pub const fn pages(&self) -> &PageSet {
         &self.pages
@@ -194,7 +199,9 @@ impl ShootdownBox {
     pub fn take(&self) -> Requests {
         let mut requests = self.requests.lock();
         self.asked.store(false, Ordering::Release);
-        core::mem::replace(&mut requests, Requests::NONE)
+        let taken = *requests;
+        requests.clear();
+        taken
     }
 }
 

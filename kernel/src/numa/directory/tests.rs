@@ -1,7 +1,6 @@
 //! Records of pages against what they promise.
 
 use super::*;
-use crate::numa::Why;
 use crate::numa::{Action, Decision};
 use proptest::prelude::*;
 
@@ -13,6 +12,7 @@ fn sample(node: u8, reads: u16, writes: u16) -> Sample {
         node: NodeId(node),
         reads,
         writes,
+        follow: false,
         user: None,
     }
 }
@@ -59,7 +59,7 @@ fn what_is_known_of_a_page_goes_with_it() {
         action: Action::Migrate(NodeId(1)),
         why: Why::OneNode,
     };
-    old.note(&decision);
+    assert!(!old.note(&decision, &thresholds));
     let before = old.counts(Interval(9));
     new.take_over(&old);
     assert_eq!(new.counts(Interval(9)), before);
@@ -99,14 +99,14 @@ fn every_decision_is_kept_and_none_is_made_up() {
     for why in Why::ALL {
         for action in actions {
             let decision = Decision { action, why };
-            record.note(&decision);
+            let _ = record.note(&decision, &Thresholds::DEFAULT);
             assert_eq!(record.decided(), Some(decision));
             words.insert((decision.word(), why.word()));
         }
     }
     assert_eq!(words.len(), Why::COUNT * actions.len());
-    let known =
-        (0..Decision::OLD).filter(|&number| Decision::from_number(number, NodeSet::ALL).is_some());
+    let known = (0..Decision::FOUND_WRITTEN)
+        .filter(|&number| Decision::from_number(number, NodeSet::ALL).is_some());
     assert_eq!(known.count(), words.len());
 }
 
@@ -195,4 +195,43 @@ fn a_write_that_was_no_miss_is_a_write_all_the_same() {
     assert_eq!((counts.total(), counts.writes), (64, 16));
     assert_eq!(counts.writers, NodeSet::of(NodeId(1)));
     assert_eq!(record.counts(Interval(6)).writes, 8);
+}
+
+#[test]
+fn a_page_that_is_found_written_and_shared_begins_anew_once_in_an_interval() {
+    let (record, exact) = (PageRecord::new(), Thresholds::EXACT);
+    let written = Decision::leave(Why::WriteShared);
+    record.count(&sample(0, 0, 200), Interval(4), TRIGGER);
+    assert!(!record.note(&written, &Thresholds::DEFAULT));
+    assert!(record.stays() && record.is_settled(Interval(4)));
+    assert!(record.note(&written, &exact));
+    assert!(!record.stays() && !record.is_settled(Interval(4)));
+    assert_eq!(record.decided(), Some(written));
+    let counts = record.counts(Interval(4));
+    assert_eq!((counts.total(), counts.writes), (0, 0));
+    record.count(&sample(1, 50, 1), Interval(4), TRIGGER);
+    assert!(!record.note(&Decision::leave(Why::Cold), &exact));
+    assert!(!record.note(&written, &exact), "found so before");
+    assert!(record.stays() && record.is_settled(Interval(4)));
+    assert_eq!(record.counts(Interval(4)).total(), 51);
+    record.counts(Interval(5));
+    assert!(record.note(&written, &exact));
+}
+
+#[test]
+fn a_store_after_a_load_that_was_counted_is_a_write_and_no_miss() {
+    let record = PageRecord::new();
+    record.count(&sample(2, 50, 0), Interval(0), TRIGGER);
+    let store = Sample {
+        follow: true,
+        ..sample(2, 0, 50)
+    };
+    assert!(!record.count(&store, Interval(0), TRIGGER));
+    let counts = record.counts(Interval(0));
+    assert_eq!((counts.total(), counts.writes), (50, 50));
+    assert!(!counts.writers.is_empty() && !record.is_written_by_several());
+    record.count(&sample(3, 0, 1), Interval(0), TRIGGER);
+    assert!(record.is_written_by_several());
+    record.counts(Interval(1));
+    assert!(!record.is_written_by_several());
 }

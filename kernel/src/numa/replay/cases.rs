@@ -1,6 +1,6 @@
 //! The cases of the papers: what the policy has to make of each.
 
-use super::traces::{bounced, programs, shared, NODES, PAGES};
+use super::traces::{bounced, programs, shared, trace, NODES, PAGES};
 use super::*;
 
 const ALL: usize = PAGES * NODES as usize;
@@ -160,4 +160,22 @@ fn pages_stay_where_their_users_nodes_are_full() {
     assert_eq!((on(NodeId(2)), on(NodeId(3))), (PAGES, 0));
     // Replicas leave a few pages to others.
     assert!((7..=10).contains(&on(NodeId(1))));
+}
+
+#[test]
+fn what_one_has_filled_and_all_read_is_replicated_within_the_interval() {
+    let fill = trace((0, 100), |random, _, _| {
+        (random.below(PAGES as u64) as usize, true)
+    });
+    let fill = fill.map(|access| Access { node: 0, ..access });
+    let all: Vec<Access> = fill.chain(shared((100, 1500), 0)).collect();
+    let run = |again| {
+        let mut world = on_one_node();
+        world.thresholds.interval_ms = 5000;
+        world.thresholds.again = again;
+        world.run(all.iter().copied())
+    };
+    let (at_once, later) = (run(true), run(false));
+    assert!(at_once.local_share() > 85.0, "{at_once:?}");
+    assert_eq!((at_once.collapses, later.moves()), (0, 0));
 }

@@ -1,7 +1,7 @@
 //! Both sources against what they promise.
 
 use super::*;
-use crate::numa::{Action, Decision, Why};
+use crate::numa::{Action, Decision, Thresholds, Why};
 use disco_magic::{Geometry, Miss};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU32;
@@ -12,6 +12,7 @@ fn sample(page: u64) -> Sample {
         node: NodeId(1),
         reads: 1,
         writes: 0,
+        follow: false,
         user: None,
     }
 }
@@ -170,7 +171,7 @@ fn a_page_that_many_write_is_told_once_and_one_that_a_single_node_uses_by_now_ag
     };
     let stays = |why| {
         let action = Action::Leave;
-        records[0].note(&Decision { action, why });
+        let _ = records[0].note(&Decision { action, why }, &Thresholds::DEFAULT);
     };
     assert!(tell(4, 1));
     stays(Why::WriteShared);

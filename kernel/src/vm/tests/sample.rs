@@ -57,6 +57,29 @@ fn one_miss_is_counted_and_the_next_is_the_vectors_again() {
 }
 
 #[test]
+fn the_next_instructions_page_is_kept_though_another_has_its_slot() {
+    let mut processor = processor();
+    let pc = processor.guest.vcpu.context.pc;
+    let tag = processor.guest.vcpu.l2.tag(pc, ASID);
+    assert!(processor.guest.vcpu.l2.holds_tag(tag));
+    let takes_it = |pair: &u64| {
+        processor.guest.tlbwi(
+            3,
+            &TlbEntry {
+                hi: (USER + pair * 2 * PAGE_SIZE) | ASID,
+                ..self::pair()
+            },
+        );
+        !processor.guest.vcpu.l2.holds_tag(tag)
+    };
+    let pair = (0..2048).find(takes_it).unwrap();
+    processor.sample_next(true);
+    access(&mut processor, STORE, USER + pair * 2 * PAGE_SIZE);
+    assert_eq!(processor.samples, [(GuestPage(8), false)]);
+    processor.guest.audit();
+}
+
+#[test]
 fn a_page_that_is_read_is_written_by_another_exception_and_then_by_none() {
     let mut processor = processor();
     processor.sample_next(true);

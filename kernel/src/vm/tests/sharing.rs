@@ -162,7 +162,7 @@ fn large_pages_are_split_and_form_again() {
 proptest! {
     #[test]
     fn a_set_of_pages_holds_what_was_added(
-        runs in prop::collection::vec((0u64..2000, 1u64..9), 0..40), cut in 0usize..40,
+        runs in prop::collection::vec((0u64..2000, 1u64..9), 0..60), cut in 0usize..40,
     ) {
         let (mut set, mut other, mut model) = (PageSet::EMPTY, PageSet::EMPTY, BTreeSet::new());
         for (number, (first, count)) in runs.into_iter().enumerate() {
@@ -181,5 +181,9 @@ proptest! {
         if !known.is_empty() {
             prop_assert_eq!(known, model.into_iter().collect::<Vec<_>>());
         }
+        set.clear();
+        prop_assert!(set.is_empty() && set.known().next().is_none());
+        set.add(GuestPage(cut as u64));
+        prop_assert!(set.known().eq([GuestPage(cut as u64)]));
     }
 }

@@ -2,7 +2,7 @@
 //! FLASH's node controller, MAGIC, did.
 //!
 //! The exact model writes it, the monitor reads it. All of it is 32-bit words, big-endian, each
-//! written by one of the two only:
+//! written by one of the two only, but for a record's epoch:
 //!
 //! ```text
 //! word   0  MAGIC             model    once, as the last of the header
@@ -22,7 +22,7 @@
 //!           the ring: the number of a page in bits 27..0, and the node that missed on it in bits 31..28
 //! ```
 //! A record whose epoch is not the header's counts as zero: the model clears it at the page's next
-//! miss, counts first. A single word is never seen half written; of a record being counted in, a
+//! miss, counts first; the monitor makes it so to have one page's counts forgotten. A single word is never seen half written; of a record being counted in, a
 //! reader sees some words newer than others, which no policy minds. With the monitor and the model
 //! on different CPUs of the host, orders are those of [`Ordering::Acquire`] and
 //! [`Ordering::Release`] as noted.
@@ -215,6 +215,13 @@ impl<'a> Region<'a> {
         self.store(EPOCH, epoch);
     }
 
+    /// Forgets the counts of a page: they are zero. For the monitor.
+    pub fn forget(&self, page: u32) {
+        if let Some(record) = self.geometry.record(page) {
+            self.store(record, self.epoch().wrapping_sub(1));
+        }
+    }
+
     /// Sets how many misses of one node, none of them local, make a page hot; 0: no page is put
     /// into the ring. For the monitor.
     pub fn set_threshold(&self, misses: u32) {
@@ -232,15 +239,7 @@ impl<'a> Region<'a> {
         if node >= self.geometry.nodes {
             return None;
         }
-        let record = self.geometry.record(page)?;
-        if self.load(record, Ordering::Acquire) != self.epoch() {
-            return Some(Misses::default());
-        }
-        let counts = record + 1 + 2 * node as usize;
-        Some(Misses {
-            reads: self.load(counts, Ordering::Relaxed),
-            writes: self.load(counts + 1, Ordering::Relaxed),
-        })
+        self.misses_of_all(page)?.get(node as usize).copied()
     }
 
     /// The same of all nodes; zeros of those that there are not.

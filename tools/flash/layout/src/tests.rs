@@ -192,3 +192,23 @@ fn a_full_ring_loses_and_says_so() {
     }
     assert_eq!(region.take_hot(), None);
 }
+
+#[test]
+fn the_counts_of_one_page_can_begin_anew() {
+    let memory = memory();
+    let region = Region::create(&memory, GEOMETRY).unwrap();
+    region.set_threshold(2);
+    let reads = |page| region.misses(GEOMETRY.first_page + page, 1).unwrap().reads;
+    for _ in 0..3 {
+        region.count(miss(1, 1, true, false));
+        region.count(miss(2, 1, true, false));
+    }
+    region.forget(GEOMETRY.first_page + 1);
+    region.forget(GEOMETRY.first_page + GEOMETRY.pages);
+    assert_eq!([reads(1), reads(2)], [0, 3]);
+    while region.take_hot().is_some() {}
+    region.count(miss(1, 1, true, false));
+    assert_eq!((reads(1), region.take_hot()), (1, None));
+    region.count(miss(1, 1, true, false));
+    assert!(region.take_hot().is_some());
+}

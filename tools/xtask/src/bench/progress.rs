@@ -5,6 +5,14 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+/// Gives a bar its form, and lets it go on while nothing ends.
+pub fn bar(bar: ProgressBar, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template);
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
+}
+
 /// Both sides' bars.
 pub struct Progress(Option<MultiProgress>);
 
@@ -17,12 +25,11 @@ impl Progress {
     /// A side that is to measure `rows`.
     pub fn side<'a>(&self, name: &'a str, rows: &[Row]) -> Side<'a> {
         let bar = self.0.as_ref().map(|bars| {
-            let bar = bars.add(ProgressBar::new(rows.len() as u64));
-            let template = "{prefix:>6} [{elapsed}] {bar:30} {pos}/{len} rows  {wide_msg}";
-            let style = ProgressStyle::with_template(template);
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            let bar = bar(
+                bars.add(ProgressBar::new(rows.len() as u64)),
+                "{prefix:>6} [{elapsed}] {bar:30} {pos}/{len} rows  {wide_msg}",
+            );
             bar.set_prefix(name.to_owned());
-            bar.enable_steady_tick(Duration::from_millis(500));
             bar
         });
         if bar.is_none() {

@@ -58,6 +58,8 @@ pub struct Moves {
     pub replications: u64,
     /// Times that a page lost its replicas to a write.
     pub collapses: u64,
+    /// CPUs that forgot where pages were, since others moved them, each time that they did.
+    pub shootdowns: u64,
     /// Time of the board's clock for all that, in nanoseconds: other CPUs' instructions pass meanwhile.
     pub spent_ns: u64,
 }
@@ -71,6 +73,7 @@ impl Moves {
             migrations: sum("migrations"),
             replications: sum("replications"),
             collapses: sum("collapses"),
+            shootdowns: sum("shootdowns"),
             spent_ns: sum("spent_ns"),
         }
     }

@@ -11,6 +11,7 @@ mod programs;
 mod table;
 
 use super::keep;
+use super::progress::bar;
 use crate::build::guests;
 use crate::build::monitor::Image;
 use crate::paths;
@@ -20,7 +21,7 @@ use anyhow::{Context, Result};
 use cost::{Cost, Machine};
 use figures::Figures;
 use goals::Verdict;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use machine::{Column, Run};
 use programs::Program;
 use serde_json::json;
@@ -120,13 +121,10 @@ struct Progress {
 impl Progress {
     fn new(runs: usize) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(runs as u64);
-            let style = ProgressStyle::with_template(
+            bar(
+                ProgressBar::new(runs as u64),
                 "numa [{elapsed}] {bar:30} {pos}/{len} runs  {wide_msg}",
-            );
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar.enable_steady_tick(Duration::from_millis(500));
-            bar
+            )
         });
         if bar.is_none() {
             eprintln!("numa: measuring, {runs} runs ...");
