@@ -3,13 +3,17 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Slots of a second-level TLB; a power of two.
-pub const L2_ENTRIES: usize = 1024;
+pub const L2_ENTRIES: usize = 2048;
 /// A tag that no address has: bits 12..10 of every tag are 0.
 pub const L2_EMPTY: u64 = u64::MAX;
 
 /// Bytes from a virtual CPU's [`GuestContext`] to its [`L2_ENTRIES`] slots: a constant, so that the
 /// refill vector need not load an address.
 pub const L2_SLOTS_OFFSET: usize = core::mem::size_of::<GuestContext>();
+
+/// What the address of a virtual CPU's [`GuestContext`] is a multiple of, in bytes, so that the refill vector can put a slot's
+/// number into it.
+pub const CONTEXT_ALIGNMENT: usize = L2_ENTRIES * core::mem::size_of::<L2Slot>();
 
 /// Bytes from a virtual CPU's [`GuestContext`] to its special page, which lies before it, where loads and stores reach it
 /// by their offset.

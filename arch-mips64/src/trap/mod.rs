@@ -8,8 +8,8 @@ mod context;
 mod vectors;
 
 pub use context::{
-    Counters, Entry, GuestContext, L2Slot, Light, LinearEntry, LinearPair, L2_EMPTY, L2_ENTRIES,
-    L2_SLOTS_OFFSET, SPECIAL_PAGE_OFFSET,
+    Counters, Entry, GuestContext, L2Slot, Light, LinearEntry, LinearPair, CONTEXT_ALIGNMENT,
+    L2_EMPTY, L2_ENTRIES, L2_SLOTS_OFFSET, SPECIAL_PAGE_OFFSET,
 };
 
 #[cfg(target_os = "none")]

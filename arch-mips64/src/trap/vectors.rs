@@ -8,7 +8,7 @@
 //! No `eret` or `eretnc` may find bit 0 of EPC set: it would choose an instruction set that the CPU
 //! has not, and QEMU ends on it. A guest that jumped to an odd address takes the slow way.
 
-use super::context::{Counters, GuestContext, L2_SLOTS_OFFSET, SPECIAL_PAGE_OFFSET};
+use super::context::{Counters, GuestContext, L2_ENTRIES, L2_SLOTS_OFFSET, SPECIAL_PAGE_OFFSET};
 use core::mem::offset_of;
 use disco_magic::point;
 
@@ -87,7 +87,7 @@ disco_l2_lookup:
     dsrlv $1, $26, $1
     dlsa $1, $26, $1, 4
     dlsa $1, $26, $1, 4             # page number + 32 ASID
-    dins $27, $1, 4, 10             # of 16 KiB, which the context is a multiple of
+    dins $27, $1, 4, {l2_bits}      # of CONTEXT_ALIGNMENT, which the context is a multiple of
     ld $1, {l2_slots}($27)
     bne $1, $26, disco_refill_slow
     lw $26, {l2_slots}+8($27)
@@ -432,6 +432,7 @@ disco_resume:
     entry_hi = const offset_of!(GuestContext, entry_hi),
     page_mask = const offset_of!(GuestContext, page_mask),
     keep_link = const offset_of!(GuestContext, keep_link),
+    l2_bits = const L2_ENTRIES.trailing_zeros(),
     l2_slots = const L2_SLOTS_OFFSET,
     l2_mask = const offset_of!(GuestContext, l2_mask),
     l2_kernel_mask = const offset_of!(GuestContext, l2_kernel_mask),
@@ -476,7 +477,7 @@ pub fn vectors_address() -> u64 {
 ///
 /// # Safety
 /// `context` stays valid and is used by this CPU alone until another takes its place. That of a
-/// virtual CPU is a multiple of 16 KiB and has its second-level TLB at [`L2_SLOTS_OFFSET`] and its special page at
+/// virtual CPU is a multiple of [`super::CONTEXT_ALIGNMENT`] and has its second-level TLB at [`L2_SLOTS_OFFSET`] and its special page at
 /// [`SPECIAL_PAGE_OFFSET`].
 pub unsafe fn set_context(context: *mut GuestContext) {
     // SAFETY: KScratch1 is the vectors' alone, and the context is good, says the caller.

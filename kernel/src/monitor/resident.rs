@@ -25,7 +25,7 @@ use disco_abi::{
     BOOT_INFO_GUEST_PHYSICAL, BOOT_MAGIC, CSSEG_WINDOW, CSSEG_WINDOW_SIZE, PAGE_SIZE, VCPUS_PER_VM,
 };
 use disco_arch::lock::Mutex;
-use disco_arch::trap::{GuestContext, LinearEntry, SPECIAL_PAGE_OFFSET};
+use disco_arch::trap::{GuestContext, LinearEntry, CONTEXT_ALIGNMENT, SPECIAL_PAGE_OFFSET};
 use disco_flash::CPUS_MAX;
 
 /// A running virtual machine: what its virtual CPUs share. It lies in memory of the node where it
@@ -90,8 +90,9 @@ pub struct Resident {
 }
 
 const _: () = assert!(VCPUS_PER_VM == disco_flash::VCPUS_PER_VM);
-// The vectors look for the second-level TLB behind the context, at a multiple of 16 KiB, and for the special page before it.
-const _: () = assert!(mem::offset_of!(Resident, vcpu) == 0 && PAGE_SIZE.is_multiple_of(16 << 10));
+// The vectors look for the second-level TLB behind the context and for the special page before it.
+const _: () = assert!(mem::offset_of!(Resident, vcpu) == 0);
+const _: () = assert!((CONTEXT_ALIGNMENT as u64).is_multiple_of(PAGE_SIZE));
 const _: () = assert!(SPECIAL_PAGE_OFFSET == -(PAGE_SIZE as isize));
 
 /// Why a virtual machine could not be started.
@@ -307,15 +308,17 @@ impl Monitor {
     ) -> Result<*mut Resident, NoMemory> {
         let slot = vm.slot;
         let node = self.node_of_sibling(near, number);
-        let bytes = PAGE_SIZE + mem::size_of::<Resident>() as u64;
+        let bytes = (CONTEXT_ALIGNMENT + mem::size_of::<Resident>()) as u64;
         let pages = self.service_pages(slot.id, node, bytes)?;
-        // SAFETY: pages that were just allocated for this virtual machine, zeroed, more than one; a page of
-        // zeros is a valid `SpecialPage`.
+        let aligned = (pages.first.0 + 1).next_multiple_of(CONTEXT_ALIGNMENT as u64 / PAGE_SIZE);
+        let behind_first = ((aligned - pages.first.0) * PAGE_SIZE) as usize;
+        // SAFETY: pages that were just allocated for this virtual machine, zeroed, at least `CONTEXT_ALIGNMENT` bytes before what
+        // `Resident` needs; `behind_first` is between a page and that. A page of zeros is a valid `SpecialPage`.
         let (place, special_page) = unsafe {
-            let first = RealMemory::bytes(pages).as_mut_ptr();
+            let place = RealMemory::bytes(pages).as_mut_ptr().add(behind_first);
             (
-                first.add(PAGE_SIZE as usize).cast::<Resident>(),
-                &*first.cast::<SpecialPage>(),
+                place.cast::<Resident>(),
+                &*place.offset(SPECIAL_PAGE_OFFSET).cast::<SpecialPage>(),
             )
         };
         // SAFETY: the pages are large enough, aligned, zeroed and nobody else's. Every field is
@@ -337,7 +340,7 @@ impl Monitor {
             (&raw mut (*place).looks_from).write(NodeId(0));
             (&raw mut (*place).id).write(slot.vcpu(number));
             (&raw mut (*place).shared).write(&vm.shared[usize::from(number)]);
-            (&raw mut (*place).special_page).write(pages.first);
+            (&raw mut (*place).special_page).write(MachinePage(aligned - 1));
             (&raw mut (*place).node).write(node);
             (&raw mut (*place).residence).write(Residence::new());
             (&raw mut (*place).wants).write(None);

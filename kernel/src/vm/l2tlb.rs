@@ -71,7 +71,7 @@ struct Victim {
 
 const VICTIM_MARK: u64 = 1 << 12;
 
-/// The table. 25 KiB; it lives in the virtual CPU's memory. The slots are first, for the vectors.
+/// The table. 50 KiB; it lives in the virtual CPU's memory. The slots are first, for the vectors.
 #[repr(C)]
 #[derive(Debug)]
 pub struct L2Tlb {

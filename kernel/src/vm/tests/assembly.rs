@@ -8,7 +8,7 @@ use disco_arch::trap::L2_ENTRIES;
 
 /// The slot that the assembly looks at for `tag`.
 pub fn slot_index(tag: u64, shift: u64) -> usize {
-    ((tag >> (shift & 63)).wrapping_add(tag << 5) & 1023) as usize
+    ((tag >> (shift & 63)).wrapping_add(tag << 5) & 2047) as usize
 }
 
 /// What the vector does for a miss with this EntryHi; whether it served it.
@@ -55,5 +55,5 @@ fn second_level(vcpu: &mut Vcpu, entry_hi: u64, mask: u64, machine: &mut Simulat
 
 #[test]
 fn the_mask_of_the_assembly_is_the_table() {
-    assert_eq!(L2_ENTRIES, 1024);
+    assert_eq!(L2_ENTRIES, 2048);
 }
