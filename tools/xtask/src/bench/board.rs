@@ -38,6 +38,12 @@ impl<'a> Wishes<'a> {
         &self.selection.rows
     }
 
+    /// Whether something that is wanted runs loads: rows of them, or machines that work side by side.
+    pub fn have_loads(&self) -> bool {
+        let side_by_side = [Part::Scaling, Part::Machines];
+        sides::has_loads(self.rows()) || side_by_side.iter().any(|&part| self.selection.has(part))
+    }
+
     /// Measures both sides and tells of them.
     pub fn run(&self, toolchain: &Toolchain) -> Result<bool> {
         let record = measure(&self.selection, toolchain)?;

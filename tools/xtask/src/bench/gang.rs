@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 pub struct Gang {
     /// Its window.
     pub window: usize,
-    /// Jobs at once.
+    /// Jobs, and how many at once.
     pub jobs: usize,
-    /// Of each job.
-    pub rounds: usize,
+    /// Source files that each job compiles.
+    pub files: usize,
     /// Seconds since 1970 when it begins; 0 for now.
     pub start: u64,
 }
@@ -23,10 +23,10 @@ impl Gang {
         let Self {
             window,
             jobs,
-            rounds,
+            files,
             start,
         } = self;
-        format!("disco.bench={window},{jobs},{rounds},{start}")
+        format!("disco.bench={window},{jobs},{files},{start}")
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
         let gang = Gang {
             window: 11,
             jobs: 2,
-            rounds: 3,
+            files: 3,
             start: 4,
         };
         assert_eq!(gang.request(), "disco.bench=11,2,3,4");

@@ -65,7 +65,7 @@ pub fn run(args: &BenchArgs, installer: &Installer) -> Result<ExitCode> {
     if !is_numa {
         needs.extend(Need::LINUX);
     }
-    if args.what.is_none() && sides::has_loads(wishes.rows()) {
+    if args.what.is_none() && wishes.have_loads() {
         needs.extend(Need::LOADS);
     }
     let toolchain = installer.provide(&needs)?;

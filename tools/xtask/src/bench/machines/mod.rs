@@ -33,7 +33,7 @@ const COUNTS: [usize; 4] = [1, 2, 4, 8];
 const WORK: Gang = Gang {
     window: 1,
     jobs: 2,
-    rounds: 40,
+    files: 12,
     start: 0,
 };
 const MEMORY_MIB: usize = 96;

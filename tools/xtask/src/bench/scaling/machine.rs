@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 /// Virtual CPUs of all virtual machines together, jobs that they work at, and their memory.
 const CPUS: usize = 8;
 const MEMORY_MIB: usize = 512;
-/// Of each job.
-const ROUNDS: usize = 16;
+/// Source files that each job compiles.
+const FILES: usize = 3;
 /// CPUs of the machine. QEMU goes from one to the next, and with [`SLICES`] each second one has no time: of an odd number each
 /// has its turn in every second round, so there is one more than are needed.
 const MACHINE_CPUS: usize = CPUS + 1;
@@ -102,7 +102,7 @@ impl Layout {
             let gang = Gang {
                 window: FIRST_WINDOW + number,
                 jobs: self.cpus(),
-                rounds: ROUNDS,
+                files: FILES,
                 start: START,
             };
             let _ = write!(

@@ -7,7 +7,7 @@ use super::{disk_path, provide_large};
 use crate::process;
 use crate::setup::{source, version_of};
 use anyhow::{Context, Result};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
@@ -56,14 +56,20 @@ pub fn path() -> PathBuf {
     disk_path("loads")
 }
 
+/// Builds a load: its folder.
+pub fn folder(name: &str) -> Result<PathBuf> {
+    let load = ALL.iter().find(|load| load.name == name);
+    load.with_context(|| format!("there is no load {name}"))?
+        .build()
+}
+
 /// Builds all loads, and the disk with them.
 pub fn build() -> Result<()> {
-    let folder = Port::bench().part("loads");
-    let script = folder.join("disk.sh");
+    let script = scripts().join("disk.sh");
     let mut key = Key::new("loads").tree(&script)?;
     let mut loads = Vec::new();
     for load in ALL {
-        let built = load.build(&folder)?.join(load.name);
+        let built = load.build()?;
         key = key.text(load.name).tree(&built)?;
         loads.push(built);
     }
@@ -75,9 +81,15 @@ pub fn build() -> Result<()> {
     provide_large(&disk.join("loads.ext4"), &path())
 }
 
+/// Where the scripts of all loads are.
+fn scripts() -> PathBuf {
+    Port::bench().part("loads")
+}
+
 impl Load {
-    /// Builds it: the folder that contains its own.
-    fn build(&self, folder: &Path) -> Result<PathBuf> {
+    /// Builds it: its folder.
+    fn build(&self) -> Result<PathBuf> {
+        let folder = scripts();
         let script = folder.join("build.sh");
         let kind = format!("load-{}", self.name);
         let mut key = Key::new(&kind)
@@ -96,7 +108,7 @@ impl Load {
             key = key.tree(&tarball)?;
             tarballs.push((variable, tarball));
         }
-        cache::folder(&kind, key, |out| {
+        let built = cache::folder(&kind, key, |out| {
             let jobs = thread::available_parallelism().map_or(1, |count| count.get());
             let mut command = Command::new("sh");
             command.arg(&script).arg(self.name).arg(out);
@@ -108,7 +120,8 @@ impl Load {
             process::run_step(&format!("{}: build", self.name), &kind, &mut command)?;
             let _ = std::fs::remove_dir_all(out.join("work"));
             Ok(())
-        })
+        })?;
+        Ok(built.join(self.name))
     }
 }
 
@@ -118,7 +131,7 @@ mod tests {
 
     #[test]
     fn every_load_has_a_folder() {
-        let folder = Port::bench().part("loads");
+        let folder = scripts();
         for load in ALL {
             assert!(
                 folder.join(load.name).join("build.sh").is_file(),

@@ -88,13 +88,14 @@ pub fn build_bench() -> Result<()> {
     let port = Port::bench();
     provide(&port.guest_kernel()?, &bench_kernel_path())?;
     provide(&port.native_kernel()?, &bench_native_kernel_path())?;
-    let archives = [port.initramfs(None)?, port.archive("micro")?];
+    let archives = [port.initramfs(None)?, port.archive("micro", &[])?];
     provide_joined(&archives, &bench_initramfs_path())
 }
 
-/// Builds the user land of machines that work side by side, from [`build_bench`]'s.
+/// Builds the user land of machines that work side by side, from [`build_bench`]'s and the load that they work at.
 pub fn build_gang() -> Result<()> {
-    let archives = [bench_initramfs_path(), Port::bench().archive("gang")?];
+    let gang = Port::bench().archive("gang", &[loads::folder("pmake")?])?;
+    let archives = [bench_initramfs_path(), gang];
     provide_joined(&archives, &gang_initramfs_path())
 }
 

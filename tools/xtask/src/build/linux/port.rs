@@ -98,26 +98,28 @@ impl Port {
         Ok(root.join("root.ext4"))
     }
 
-    /// Builds an archive that is appended to an initial ramdisk, with the script of a folder of its own.
-    pub fn archive(&self, name: &str) -> Result<PathBuf> {
-        Ok(self.own_build(name)?.join(format!("{name}.cpio")))
+    /// Builds an archive that is appended to an initial ramdisk, with the script of a folder of its own, which is given
+    /// `content`.
+    pub fn archive(&self, name: &str, content: &[PathBuf]) -> Result<PathBuf> {
+        Ok(self.own_build(name, content)?.join(format!("{name}.cpio")))
     }
 
     /// The image of the disk `name`. The script is its own: what belongs to `build.sh` builds Linux anew.
     pub fn disk(&self, name: &str) -> Result<PathBuf> {
-        Ok(self.own_build(name)?.join(format!("{name}.ext4")))
+        Ok(self.own_build(name, &[])?.join(format!("{name}.ext4")))
     }
 
-    /// What the script of the folder `name` makes.
-    fn own_build(&self, name: &str) -> Result<PathBuf> {
+    /// What the script of the folder `name` makes of `content`.
+    fn own_build(&self, name: &str, content: &[PathBuf]) -> Result<PathBuf> {
         let own = self.part(name);
         // What the benchmark's programs share lies beside them.
         let shared = self.part("measure");
         let key = Key::new(name).text(&compiler_version()?);
         let key = key.tree(&own)?.tree(&shared)?;
+        let key = content.iter().try_fold(key, |key, path| key.tree(path))?;
         cache::folder(name, key, |folder| {
             let mut command = Command::new("sh");
-            command.arg(own.join("build.sh")).arg(folder);
+            command.arg(own.join("build.sh")).arg(folder).args(content);
             process::run_step(&format!("{name}: build"), name, &mut command)
         })
     }
