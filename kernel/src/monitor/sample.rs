@@ -27,7 +27,7 @@ const REFILLS_LEAST: u64 = 8;
 /// See [`REFILLS_LEAST`].
 const REFILLS_MOST: u64 = 4096;
 /// The same without the policy.
-const REFILLS_UNUSED: u64 = 32;
+const REFILLS_UNUSED: u64 = 128;
 /// With fewer than one in so many of that the guest uses what is in the TLB: that is emptied for the next sample.
 const FEW: u64 = 8;
 /// Of so many samples with an empty TLB one is of the next instruction's page.
