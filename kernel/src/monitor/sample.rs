@@ -26,8 +26,9 @@ use disco_magic::point;
 const REFILLS_LEAST: u64 = 8;
 /// See [`REFILLS_LEAST`].
 const REFILLS_MOST: u64 = 4096;
-/// The same without the policy.
-const REFILLS_UNUSED: u64 = 128;
+/// The same without the policy, where a sample is due each millisecond at least. So many that most find the TLB emptied: a page
+/// in use by all stays in the TLB and is missed on in the caches.
+const REFILLS_UNUSED: u64 = 512;
 /// With fewer than one in so many of that the guest uses what is in the TLB: that is emptied for the next sample.
 const FEW: u64 = 8;
 /// Of so many samples with an empty TLB one is of the next instruction's page.
@@ -74,6 +75,8 @@ pub(super) struct Sampler {
     hz: u64,
     /// See [`LEAST_HZ`].
     least_hz: u64,
+    /// See [`LEAST_HZ_REFILLS`].
+    least_hz_refills: u64,
     /// What the vectors do not know at present.
     hidden: Option<Hidden>,
     watched: Option<Watched>,
@@ -105,6 +108,11 @@ impl Sampler {
             dither: 0,
             hz,
             least_hz: LEAST_HZ[usize::from(!settings.latency)],
+            least_hz_refills: if settings.policy {
+                LEAST_HZ_REFILLS
+            } else {
+                REFILLS_UNUSED * LEAST_HZ[0]
+            },
             hidden: None,
             watched: None,
             counted: None,
@@ -130,7 +138,7 @@ impl Sampler {
     /// Whether it has had few.
     fn go_on(&mut self, now: u64, vcpu: VcpuId, refills: u64) -> bool {
         let shortest = self.hz / MOST_HZ;
-        let longest = self.hz * self.refills / LEAST_HZ_REFILLS;
+        let longest = self.hz * self.refills / self.least_hz_refills;
         let longest = longest.clamp(shortest, self.hz / self.least_hz);
         let before = self.counted.replace((vcpu, refills));
         let had = match before {
