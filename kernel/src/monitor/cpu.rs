@@ -285,12 +285,7 @@ impl Cpu {
                 self.unshare(resident, page);
                 false
             }
-            Outcome::NoVector(no_vector) => {
-                let mut message = Message::EMPTY;
-                let NoVector { vector, code } = no_vector;
-                let _ = write!(message, "exception {code} at its own vector {vector:#x}");
-                self.end(resident.vm.slot, "fault", message, false)
-            }
+            Outcome::NoVector(no_vector) => self.end_for(resident.vm.slot, no_vector),
         };
         self.next(turn)
     }
@@ -346,6 +341,16 @@ impl Cpu {
             restart,
         };
         self.monitor.stop(slot, ending)
+    }
+
+    /// The same for an exception that comes again at its own vector.
+    #[cold]
+    #[inline(never)]
+    fn end_for(&self, slot: &VmSlot, no_vector: NoVector) -> bool {
+        let mut message = Message::EMPTY;
+        let NoVector { vector, code } = no_vector;
+        let _ = write!(message, "exception {code} at its own vector {vector:#x}");
+        self.end(slot, "fault", message, false)
     }
 
     /// Serves the real CPU's interrupts; whether a turn is due.

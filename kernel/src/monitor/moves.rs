@@ -255,6 +255,7 @@ impl GuestMemory<'_> {
 
 impl Cpu {
     /// Counts what was done with a page for `numa` and the events, but not its time.
+    #[cold]
     pub(super) fn count_move(&self, moved: Moved) {
         let node = |page| {
             self.monitor

@@ -39,6 +39,8 @@ pub enum Want {
 
 impl Cpu {
     /// Tries again to give the loaded virtual CPU what it wants; whether it has it.
+    #[cold]
+    #[inline(never)]
     pub(super) fn is_satisfied(&mut self, resident: &mut Resident) -> bool {
         let Some(want) = resident.wants.take() else {
             return true;
@@ -73,6 +75,8 @@ impl Cpu {
     }
 
     /// Lets the loaded virtual CPU wait, which wants what there is not. A turn is due.
+    #[cold]
+    #[inline(never)]
     pub(super) fn pause(&mut self, resident: &mut Resident) {
         let now = self.now();
         let vm = resident.vm;

@@ -235,6 +235,8 @@ impl Vcpu<'_> {
 
     /// Where it goes on behind a delay slot. The branch is worked out now, since the slot may change
     /// the register it tested; and its link register is written, since the slot may read it.
+    #[cold]
+    #[inline(never)]
     fn behind_branch(&mut self, trap: &Trap, hardware: &mut impl Hardware) -> u64 {
         let branch = Instruction(trap.bad_instr_p);
         if self.context.fpu_mask != 0 && branch.0 >> 26 == COP1 {

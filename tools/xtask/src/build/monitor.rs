@@ -17,6 +17,9 @@ const FOLDER: &str = "mips64-monitor";
 const KSEG: u64 = 0xffff_ffff_8000_0000;
 /// The monitor says nothing with `{:?}`; without the code for it, it is 4 KiB smaller.
 const WITHOUT_DEBUG: &str = "-Zfmt-debug=none";
+/// Nothing of `core` is in a path that a guest takes often: formatting, mostly. In Cargo.toml it would have cargo warn of
+/// each build for the host, which has no such package.
+const SMALL_CORE: &str = "--config=profile.release.package.core.opt-level=\"z\"";
 
 /// A cargo command that builds for the board with the standard library's own source.
 pub fn cargo(toolchain: &Toolchain, verb: &str) -> Command {
@@ -25,6 +28,7 @@ pub fn cargo(toolchain: &Toolchain, verb: &str) -> Command {
         .args([verb, "--release", "-Zjson-target-spec"])
         .arg("-Zbuild-std=core,alloc,compiler_builtins")
         .arg("-Zbuild-std-features=compiler-builtins-mem,optimize_for_size")
+        .arg(SMALL_CORE)
         .arg("--target")
         .arg(paths::root().join(format!(".cargo/{TARGET}.json")))
         .env("CARGO_TARGET_DIR", paths::target().join("mips64"));
