@@ -11,7 +11,7 @@ use crate::address::GuestPage;
 use crate::machine::NodeId;
 use crate::numa::counters::add;
 use crate::numa::source::{Hot, Records, Samples};
-use crate::numa::{Counters, Looks, PageRecord, Sample, Settings, Source};
+use crate::numa::{Counters, Looks, Pace, PageRecord, Sample, Settings, Source};
 use crate::schedule::VcpuId;
 use crate::vm::exception::code;
 use crate::vm::hardware::Hardware;
@@ -21,26 +21,10 @@ use disco_arch::point::pass;
 use disco_arch::trap::{Entry, GuestContext};
 use disco_magic::point;
 
-/// Refills between two samples, as far as the limits of time let it come to so many: while much is far away that can be
-/// moved, and while all is near or what is hot stays where it is.
-const REFILLS_LEAST: u64 = 8;
-/// See [`REFILLS_LEAST`].
-const REFILLS_MOST: u64 = 4096;
-/// The same without the policy, where a sample is due each millisecond at least. So many that most find the TLB emptied: a page
-/// in use by all stays in the TLB and is missed on in the caches.
-const REFILLS_UNUSED: u64 = 512;
-/// With fewer than one in so many of that the guest uses what is in the TLB: that is emptied for the next sample.
-const FEW: u64 = 8;
 /// Of so many samples with an empty TLB one is of the next instruction's page.
 const FETCHES: u32 = 4;
 /// A sample is tried so often before it is given up for this time: traps come first.
 const TRIES: u32 = 4;
-/// Samples in a second: at most, and at least.
-const MOST_HZ: u64 = 8000;
-/// See [`MOST_HZ`]: with latency, which is charged by samples, and without.
-const LEAST_HZ: [u64; 2] = [1000, 250];
-/// The same for each refill that is aimed at between two, for a guest with few refills.
-const LEAST_HZ_REFILLS: u64 = 256_000;
 
 /// A page that is mapped read-only until it is written to or the next sample is due.
 #[derive(Clone, Copy, Debug)]
@@ -65,23 +49,10 @@ enum Seen {
 pub(super) struct Sampler {
     /// See [`Sampler::due`].
     due: u64,
-    /// Refills from one to the next that are aimed at.
-    refills: u64,
-    /// From one to the next, in ticks, on the average: see [`Sampler::wait`].
-    period: u64,
-    /// Of a row of numbers that look random.
-    dither: u32,
-    /// Ticks in a second.
-    hz: u64,
-    /// See [`LEAST_HZ`].
-    least_hz: u64,
-    /// See [`LEAST_HZ_REFILLS`].
-    least_hz_refills: u64,
+    pace: Pace,
     /// What the vectors do not know at present.
     hidden: Option<Hidden>,
     watched: Option<Watched>,
-    /// Whose refills were counted last, and how many it had.
-    counted: Option<(VcpuId, u64)>,
     /// With an empty TLB.
     emptied: u32,
     tries: u32,
@@ -99,23 +70,9 @@ impl Sampler {
                 Counters::Magic if settings.policy => 0,
                 Counters::Magic | Counters::Off => u64::MAX,
             },
-            refills: if settings.policy {
-                REFILLS_LEAST
-            } else {
-                REFILLS_UNUSED
-            },
-            period: hz / MOST_HZ,
-            dither: 0,
-            hz,
-            least_hz: LEAST_HZ[usize::from(!settings.latency)],
-            least_hz_refills: if settings.policy {
-                LEAST_HZ_REFILLS
-            } else {
-                REFILLS_UNUSED * LEAST_HZ[0]
-            },
+            pace: Pace::new(settings, hz),
             hidden: None,
             watched: None,
-            counted: None,
             emptied: 0,
             tries: 0,
             samples: Samples::new(),
@@ -132,61 +89,6 @@ impl Sampler {
     /// Another virtual CPU is loaded: its TLB has been empty.
     pub(super) fn forget_watched(&mut self) {
         self.watched = None;
-    }
-
-    /// The sample at tick `now` is taken: when the next one is due, given how many refills `vcpu` has had so far.
-    /// Whether it has had few.
-    fn go_on(&mut self, now: u64, vcpu: VcpuId, refills: u64) -> bool {
-        let shortest = self.hz / MOST_HZ;
-        let longest = self.hz * self.refills / self.least_hz_refills;
-        let longest = longest.clamp(shortest, self.hz / self.least_hz);
-        let before = self.counted.replace((vcpu, refills));
-        let had = match before {
-            Some((before, counted)) if before == vcpu => refills.saturating_sub(counted),
-            _ => self.refills,
-        };
-        if had > 2 * self.refills {
-            self.period = (self.period / 2).max(shortest);
-        } else if had < self.refills / 2 {
-            self.period *= 2;
-        }
-        self.period = self.period.min(longest);
-        let wait = self.wait();
-        self.due = now.saturating_add(wait);
-        self.tries = 0;
-        had < self.refills / FEW
-    }
-
-    /// Ticks to the next sample: half a period to one and a half. A guest that does the same again and again would
-    /// else be seen at the same place each time.
-    fn wait(&mut self) -> u64 {
-        // Knuth, The Art of Computer Programming, volume 2, 3.3.4, table 1, line 26.
-        self.dither = self
-            .dither
-            .wrapping_mul(1_664_525)
-            .wrapping_add(1_013_904_223);
-        self.period / 2 + (self.period * u64::from(self.dither >> 16) >> 16)
-    }
-
-    /// A sample was taken, of a page that is far and may be moved (`is_useful`) or of another one: samples are taken where they
-    /// are of use.
-    fn learn(&mut self, is_useful: bool) {
-        let refills = if is_useful {
-            self.refills / 4 * 3
-        } else {
-            self.refills + (self.refills / 64).max(1)
-        };
-        self.refills = refills.clamp(REFILLS_LEAST, REFILLS_MOST);
-    }
-
-    /// Of pages that samples made hot, some were moved or none.
-    fn learn_of_moves(&mut self, looked: usize, moved: usize) {
-        let refills = match (looked, moved) {
-            (0, _) => return,
-            (_, 0) => self.refills * 8,
-            _ => self.refills / 2,
-        };
-        self.refills = refills.clamp(REFILLS_LEAST, REFILLS_MOST);
     }
 }
 
@@ -212,7 +114,9 @@ impl Cpu {
         let now = self.now();
         let counters = &resident.vcpu.context.counters;
         let refills = counters.l2_hits + counters.linear_hits;
-        let has_few = self.sampler.go_on(now, resident.id, refills);
+        let (wait, has_few) = self.sampler.pace.next(resident.id, refills);
+        self.sampler.due = now.saturating_add(wait);
+        self.sampler.tries = 0;
         self.update_due();
         self.prepare(resident, now);
         if has_few {
@@ -332,7 +236,7 @@ impl Cpu {
             let record = self.monitor.machine.record(machine);
             let stays = |record: &PageRecord| record.stays() || record.is_written_by_several();
             let stays = record.is_none_or(stays);
-            self.sampler.learn(place != Some(node) && !stays);
+            self.sampler.pace.learn(place != Some(node) && !stays);
         }
         if let Some(place) = place {
             let distances = self.monitor.machine.distances();
@@ -409,7 +313,7 @@ impl Cpu {
         if self.sampler.looks.is_due(now, waiting) {
             self.sampler.looks.looked(now, waiting);
             let (looked, moved) = self.look_at_hot(resident);
-            self.sampler.learn_of_moves(looked, moved);
+            self.sampler.pace.learn_of_moves(looked, moved);
         }
     }
 }
