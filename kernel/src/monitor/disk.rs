@@ -352,6 +352,7 @@ impl Cpu {
     }
 
     /// Works out the checksums of a command, which are what takes longest in writing to a log.
+    #[cold]
     #[inline(never)]
     fn check_command(&self, index: u32) {
         let (monitor, node) = (self.monitor, self.shared.node);

@@ -115,8 +115,7 @@ impl Vcpu<'_> {
             }
         }
         if let Some(address) = exception.address {
-            let lost = if seeded(Defect::BadVaddr) { 7 } else { 0 };
-            self.special.set_bad_vaddr(address & !lost);
+            self.set_bad_vaddr(address);
             if exception.is_of_tlb() || !trap.is_misaligned(address) {
                 self.set_fault_page(address);
             }
@@ -153,8 +152,13 @@ impl Vcpu<'_> {
         }
     }
 
+    pub(super) fn set_bad_vaddr(&self, address: u64) {
+        let lost = if seeded(Defect::BadVaddr) { 7 } else { 0 };
+        self.special.set_bad_vaddr(address & !lost);
+    }
+
     /// Context, XContext and EntryHi for a fault at `address`.
-    fn set_fault_page(&mut self, address: u64) {
+    pub(super) fn set_fault_page(&mut self, address: u64) {
         const CONTEXT_BAD_VPN2: u64 = 0x007f_fff0;
         let special = self.special;
         let address = if seeded(Defect::Context) {

@@ -35,13 +35,23 @@ pub enum Fault {
 /// Offset into guest-physical memory of an address in a linear window. EntryHi will do for an
 /// address: it leaves bits 61 to 48 of csseg out.
 pub const fn linear_offset(address: u64) -> Option<u64> {
-    if address >> XSSEG_SHIFT == XSSEG_WINDOW >> XSSEG_SHIFT {
-        // The cached and the uncached window differ in bit 46.
-        Some(address & ((1 << 46) - 1))
+    if let Some(offset) = xsseg_offset(address) {
+        Some(offset)
     } else if address >> 62 == 3
         && (address | 0x3fff << 48) >> CSSEG_SHIFT == CSSEG_WINDOW >> CSSEG_SHIFT
     {
         Some(address & (CSSEG_WINDOW_SIZE - 1))
+    } else {
+        None
+    }
+}
+
+/// The same for the windows in xsseg alone.
+#[inline(always)]
+pub(super) const fn xsseg_offset(address: u64) -> Option<u64> {
+    if address >> XSSEG_SHIFT == XSSEG_WINDOW >> XSSEG_SHIFT {
+        // The cached and the uncached window differ in bit 46.
+        Some(address & ((1 << 46) - 1))
     } else {
         None
     }

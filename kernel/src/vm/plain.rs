@@ -8,9 +8,11 @@ use super::exception::code;
 use super::hardware::{Hardware, TlbPair};
 use super::l2tlb::Granule;
 use super::pmap::Pmap;
+use super::trap::Trap;
 use super::vcpu::Vcpu;
 use super::vtlb::{ASID_MASK, LO_D, LO_G, LO_V};
 use crate::address::GuestPage;
+use disco_arch::cp0::Status;
 use disco_arch::point::pass;
 use disco_magic::point;
 
@@ -39,6 +41,12 @@ pub enum Plain {
     Served,
     /// The guest gets this exception of the TLB, at the general vector.
     Raise(u8),
+}
+
+/// Both halves of a pair, in registers: `map` of an array would go through memory.
+#[inline(always)]
+fn both([even, odd]: [u32; 2], half: impl Fn(u32) -> u32) -> [u32; 2] {
+    [half(even), half(odd)]
 }
 
 /// The half of a pair that maps `address`.
@@ -75,7 +83,7 @@ impl Vcpu<'_> {
             return Plain::No;
         };
         let tag = self.l2.tag(address, self.asid());
-        let real = walked.map(|lo| machine_lo(lo, tag, pmap));
+        let real = both(walked, |lo| machine_lo(lo, tag, pmap));
         let asked = half(walked, address);
         if !is_usable(asked, half(real, address), store) {
             return Plain::No;
@@ -118,7 +126,7 @@ impl Vcpu<'_> {
                 Plain::No
             };
         }
-        let real = walked.map(|lo| machine_lo(lo, tag, pmap));
+        let real = both(walked, |lo| machine_lo(lo, tag, pmap));
         if !is_usable(asked, half(real, address), code != code::TLBL) {
             return Plain::No;
         }
@@ -127,6 +135,39 @@ impl Vcpu<'_> {
         self.hold(tag, real, walked, origin, hardware);
         hardware.tlb_replace(pair_of(tag, real));
         Plain::Served
+    }
+
+    /// Raises an exception of the TLB, `code`, in the guest's kernel, and brings the virtual CPU to the point of going on there.
+    /// It is not done, and nothing is changed, unless user mode was at an instruction's data, in no delay slot.
+    #[inline(always)]
+    pub fn plain_raise(&mut self, code: u8, trap: &Trap) -> bool {
+        let (special, context) = (self.special, &mut self.context);
+        let address = trap.bad_vaddr;
+        let status = u64::from(special.status());
+        // As `prepare_resume` makes it.
+        let kx = u64::from(Status::KX.bits());
+        let wide = status & !(kx >> 1) | (status & kx) >> 1;
+        let addressing = u64::from((Status::PX | Status::SX | Status::UX).bits());
+        let is_usual = trap.user
+            && context.syscall_vector != 0
+            && (context.base_status ^ wide) & addressing == 0
+            && !trap.in_delay_slot()
+            && !trap.is_fetch(address);
+        if !is_usual {
+            return false;
+        }
+        special.set_bad_instr(trap.bad_instr);
+        special.set_epc(trap.epc);
+        special.set_cause(context.cause_base as u32 | u32::from(code) << 2);
+        special.set_status(status as u32 | Status::EXL.bits());
+        context.pc = context.syscall_vector;
+        let supervisor = u64::from(Status::KSU_SUPERVISOR.bits());
+        context.status = context.base_status | supervisor | status & context.fpu_mask;
+        self.set_bad_vaddr(address);
+        self.set_fault_page(address);
+        self.counters.exceptions_reflected += 1;
+        pass::<{ point::REFLECT }>();
+        true
     }
 
     /// What the guest's tables hold for the pair of a program's `address`, if it is not global.
@@ -139,20 +180,16 @@ impl Vcpu<'_> {
     }
 
     /// Does what the monitor call `TlbInsert` asks for; whether it could be.
-    pub fn plain_insert(
-        &mut self,
-        [hi, lo0, lo1, page_mask]: [u64; 4],
-        pmap: &Pmap,
-        hardware: &mut impl Hardware,
-    ) -> bool {
+    pub fn plain_insert(&mut self, pmap: &Pmap, hardware: &mut impl Hardware) -> bool {
+        let [_, _, _, _, hi, lo0, lo1, page_mask, ..] = self.context.gpr;
         let is_here = (hi ^ self.asid()) & ASID_MASK == 0;
         let is_page = page_mask == Granule::Page.page_mask() as u64;
         if !is_user(hi) || !is_here || !is_page || lo0 & lo1 & LO_G != 0 || !self.is_plain() {
             return false;
         }
         let tag = self.l2.tag(hi, hi);
-        let guest = [lo0, lo1].map(compact);
-        let real = guest.map(|lo| machine_lo(lo, tag, pmap));
+        let guest = [compact(lo0), compact(lo1)];
+        let real = both(guest, |lo| machine_lo(lo, tag, pmap));
         let origin = self.tlb.next_random();
         self.hold(tag, real, guest, origin, hardware);
         hardware.tlb_replace(pair_of(tag, real));
@@ -168,7 +205,7 @@ impl Vcpu<'_> {
         origin: u32,
         hardware: &mut impl Hardware,
     ) {
-        let guest = guest.map(|lo| lo & KEPT);
+        let guest = both(guest, |lo| lo & KEPT);
         if let Some(other) = self.l2.insert(tag, real, guest, origin) {
             hardware.tlb_remove(other);
         }

@@ -300,6 +300,24 @@ impl<'a> Pmap<'a> {
         None
     }
 
+    /// The same with one try, for who has another way.
+    #[inline(always)]
+    pub fn read_once<T>(
+        &self,
+        from: GuestPhysical,
+        read: impl Fn(MachineAddress) -> T,
+    ) -> Option<T> {
+        let lo = &self.entry(from.page())?.lo;
+        let before = lo.load(Ordering::Acquire);
+        if before == 0 {
+            return None;
+        }
+        let page = page_of(before).address();
+        let found = read(MachineAddress(page.0 | from.offset_in_page()));
+        fence(Ordering::Acquire);
+        (lo.load(Ordering::Relaxed) == before).then_some(found)
+    }
+
     /// What is behind `guest` begins to move: from now on nobody maps it, whoever misses on it waits for the backing
     /// lock, and it can get replicas, also one of the virtual machine's own. What was there before. It ends with
     /// [`Pmap::end_move`], or with [`Pmap::exchange`] when it has another machine page.

@@ -253,12 +253,22 @@ impl Vcpu<'_> {
     /// Executes `word`, an instruction of the guest's kernel in no delay slot, if it is a monitor call that concerns
     /// nothing but the TLB and what goes with it; whether it was. The guest goes on behind it.
     pub fn light_call(&mut self, word: u32, pmap: &Pmap, hardware: &mut impl Hardware) -> bool {
-        let call = Call::from_number(self.gpr(2));
+        if word != HYPCALL {
+            return false;
+        }
+        let call = self.gpr(2);
+        if call == Call::TlbInsert as u64 && self.plain_insert(pmap, hardware) {
+            self.counters.traps += 1;
+            self.counters.calls += 1;
+            pass::<{ point::CALL }>();
+            self.set_gpr(2, 0);
+            return true;
+        }
         let is_light = matches!(
-            call,
+            Call::from_number(call),
             Some(Call::TlbInsert | Call::TlbFlushPage | Call::TlbFlushAll | Call::Context)
         );
-        if word != HYPCALL || !is_light {
+        if !is_light {
             return false;
         }
         self.counters.traps += 1;
@@ -274,9 +284,6 @@ impl Vcpu<'_> {
         pmap: &Pmap,
         hardware: &mut impl Hardware,
     ) {
-        if self.plain_insert([hi, lo0, lo1, page_mask], pmap, hardware) {
-            return;
-        }
         let entry = entry_as_kept(hi & (VPN2_MASK | ASID_MASK), lo0, lo1, page_mask);
         match self.tlb.find(entry.hi, entry.hi) {
             Some((index, _)) => self.write_tlb(index, entry, false, pmap, hardware),

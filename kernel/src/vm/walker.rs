@@ -6,7 +6,7 @@
 
 use super::hardware::Hardware;
 use super::l2tlb::Granule;
-use super::mapping::linear_offset;
+use super::mapping::{linear_offset, xsseg_offset};
 use super::pmap::Pmap;
 use super::vcpu::Registers;
 use super::vtlb::{TlbEntry, ASID_MASK, LO_G, LO_RI, LO_XI, VPN2_MASK};
@@ -111,7 +111,7 @@ impl Registers {
     }
 
     /// The same as [`Registers::walk`] for tables of pages of 16 KiB with 8-byte entries in pairs: EntryLo of both pages
-    /// in the 32 bits that `mtc0` takes.
+    /// in the 32 bits that `mtc0` takes. The tables lie in the windows in xsseg.
     pub fn walk_plain(
         &self,
         address: u64,
@@ -124,26 +124,28 @@ impl Registers {
         }
         let slot = |pointer: u64, index: u64| {
             let slot = pointer.wrapping_add(index << 3);
-            let offset = linear_offset(slot)?;
+            let offset = xsseg_offset(slot)?;
             (slot & 7 == 0).then_some(GuestPhysical(offset))
         };
         let mut pointer = self.pw_base;
         for level in plan.directories.iter().take(plan.count) {
             let slot = slot(pointer, level.slot(address))?;
-            pointer = pmap.read(slot, |address| hardware.load(address))?;
+            pointer = pmap.read_once(slot, |address| hardware.load(address))?;
         }
         let first = slot(pointer, plan.table.slot(address))?;
         if first.0 & 8 != 0 {
             return None;
         }
-        let both = |address: MachineAddress| {
-            [address, MachineAddress(address.0 | 8)].map(|address| hardware.load(address))
-        };
-        let pair = pmap.read(first, both)?;
-        Some(pair.map(|entry| {
+        // Not with `map`, which would go through memory.
+        let (even, odd) = pmap.read_once(first, |address| {
+            let next = MachineAddress(address.0 | 8);
+            (hardware.load(address), hardware.load(next))
+        })?;
+        let lo = |entry: u64| {
             let entry = entry >> plan.rotate;
             (entry >> 2) as u32 & 0x3fff_ffff | (entry as u32) << 30
-        }))
+        };
+        Some([lo(even), lo(odd)])
     }
 
     /// The pair of pages that the guest's tables hold for `address`, if the guest has turned the

@@ -254,6 +254,16 @@ impl Guest {
         let vcpu = &mut self.vcpu;
         let (pmap, machine) = (&self.pmap, &mut self.machine);
         let (address, code) = (trap.bad_vaddr, trap.code());
+        let has_call = trap.entry == Entry::General && code == code::CPU;
+        if has_call && !trap.in_delay_slot() && vcpu.supervisor.is_none() {
+            let is_served =
+                !vcpu.runs_user_mode() && vcpu.light_call(trap.bad_instr, pmap, machine);
+            if is_served {
+                vcpu.context.pc = trap.epc.wrapping_add(4);
+                vcpu.context.keep_link = 1;
+            }
+            return is_served;
+        }
         let is_of_tlb = matches!(code, code::MOD | code::TLBL | code::TLBS);
         if !is_of_tlb || trap.epc & 3 != 0 || vcpu.supervisor.is_some() {
             return false;
@@ -269,9 +279,21 @@ impl Guest {
         vcpu.counters.traps += 1;
         vcpu.context.pc = trap.epc;
         vcpu.context.keep_link = 1;
-        if let Plain::Raise(code) = plain {
+        let Plain::Raise(code) = plain else {
+            return true;
+        };
+        if !vcpu.plain_raise(code, trap) {
             return vcpu.raise(Exception::at(code, address), trap).is_ok();
         }
+        // It is the way out as well, which changes nothing any more.
+        let state = |vcpu: &Vcpu| {
+            let context = &vcpu.context;
+            let words = [context.status, context.base_status, context.syscall_vector];
+            (words, vcpu.special.cause())
+        };
+        let before = state(vcpu);
+        assert!(!vcpu.prepare_resume());
+        assert_eq!(state(vcpu), before);
         true
     }
 
