@@ -10,7 +10,7 @@ pub fn of(record: &Record) -> String {
         return String::new();
     }
     let mut text = format!(
-        "{:<40}{:>14}{:>14}{:>8}{:>8}{:>8}\n",
+        "{:<45}{:>12}{:>12}{:>8}{:>8}{:>8}\n",
         "", "native", "guest", "ratio", "paper", "reach"
     );
     for group in Group::ALL {
@@ -40,9 +40,9 @@ pub fn of(record: &Record) -> String {
 
 fn line(text: &mut String, row: &Both) {
     let ratio = |ratio: Option<f64>| ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
-    let about = format!("  {:<11}{}", row.name, row.about);
+    let about = format!("  {:<12}{}", row.name, row.about);
     let line = format!(
-        "{about:<40}{:>14}{:>14}{:>8.3}{:>8}{:>8} {}",
+        "{about:<45}{:>12}{:>12}{:>8.3}{:>8}{:>8} {}",
         time(row, row.native_ns),
         time(row, row.guest_ns),
         row.ratio,
@@ -53,11 +53,16 @@ fn line(text: &mut String, row: &Both) {
     let _ = writeln!(text, "{}", line.trim_end());
 }
 
-/// A side's time, with its unit.
+/// A side's time, in a unit that suits both sides.
 pub fn time(row: &Both, ns: u64) -> String {
-    match row.repetitions {
-        Some(_) => format!("{:.1} ns", row.each(ns)),
-        None => format!("{:.4} s", ns as f64 / 1e9),
+    if row.repetitions.is_none() {
+        return format!("{:.4} s", ns as f64 / 1e9);
+    }
+    let each = row.each(ns);
+    match row.each(row.native_ns) {
+        native if native < 1e4 => format!("{each:.1} ns"),
+        native if native < 1e7 => format!("{:.2} µs", each / 1e3),
+        _ => format!("{:.2} ms", each / 1e6),
     }
 }
 
@@ -79,11 +84,11 @@ mod tests {
             found.unwrap_or_default().to_owned()
         };
         assert!(
-            line("pipes").ends_with("2.0000 s      3.0000 s   1.500    1.60    2.00 met"),
+            line("pipes").ends_with("2.0000 s    3.0000 s   1.500    1.60    2.00 met"),
             "{text}"
         );
         assert!(
-            line("  dd ").contains(" 2000000.0 ns  3000000.0 ns "),
+            line("  dd ").contains("  2000.00 µs  3000.00 µs "),
             "{text}"
         );
         assert!(line("loop").ends_with("1.02 over"), "{text}");
