@@ -59,7 +59,7 @@ impl Measured {
 const NATIVE_COMMAND_LINE: &str = "lpj=5000000";
 /// Programs lie where the kernel puts them without random numbers. Those it has depend on when a disk answers, and a program's
 /// misses on where it lies.
-pub const FIXED: &str = "norandmaps";
+const FIXED: &str = "norandmaps";
 /// QEMU gives the board's kernel random numbers: the same ones each time.
 const SEED: [&str; 2] = ["-seed", "1"];
 /// The guest's memory, and the bare board's.
