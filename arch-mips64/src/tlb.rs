@@ -99,6 +99,14 @@ mod access {
         }
     }
 
+    /// Makes room for what `tlbwr` will drive out. QEMU hides such entries behind the TLB, where they go on to match, up to 112 of
+    /// them; from then on it takes no more until something empties the hiding place, as `tlbr` does
+    /// (`r4k_invalidate_tlb`, QEMU's target/mips/tcg/sysemu/tlb_helper.c). Overwrites the staging registers.
+    pub fn forget_hidden() {
+        // SAFETY: `tlbr` only loads the staging registers.
+        unsafe { asm!("tlbr", "ehb", options(nostack)) };
+    }
+
     /// The index of the entry that matches `hi` (address and address space). Leaves EntryHi at
     /// `hi`.
     pub fn probe(hi: u64) -> Option<u32> {

@@ -67,6 +67,8 @@ pub struct Cpu {
     pub(super) sampler: Sampler,
     /// What Compare was set for.
     timer: u64,
+    /// Until when what the TLB hides stays.
+    hidden_until: u64,
     /// When the console wants service, on CPU 0.
     pub(super) console_due: u64,
     /// Virtual CPUs that a turn has switched off.

@@ -59,13 +59,8 @@ impl Cpu {
             Entry::General
         };
         let trap = hardware.trap(entry, vcpu.runs_user_mode());
-        if let Plain::Raise(code) = plain {
-            if vcpu.plain_raise(code, &trap) {
-                vcpu.counters.traps += 1;
-                return true;
-            }
-        }
         let fault = match (plain, entry) {
+            (Plain::Raise(code), _) if vcpu.plain_raise(code, &trap) => Fault::Served,
             (Plain::Raise(code), _) => Fault::Raise(Exception::at(code, address)),
             (_, Entry::Refill) => vcpu.refill(address, &trap, pmap, &mut hardware),
             _ => vcpu.tlb_fault(address, &trap, pmap, &mut hardware),

@@ -9,7 +9,7 @@ use super::hardware::{Hardware, TlbPair};
 use super::l2tlb::Granule;
 use super::pmap::Pmap;
 use super::trap::Trap;
-use super::vcpu::Vcpu;
+use super::vcpu::{addressing, Vcpu, ADDRESSING};
 use super::vtlb::{ASID_MASK, LO_D, LO_G, LO_V};
 use crate::address::GuestPage;
 use disco_arch::cp0::Status;
@@ -144,13 +144,9 @@ impl Vcpu<'_> {
         let (special, context) = (self.special, &mut self.context);
         let address = trap.bad_vaddr;
         let status = u64::from(special.status());
-        // As `prepare_resume` makes it.
-        let kx = u64::from(Status::KX.bits());
-        let wide = status & !(kx >> 1) | (status & kx) >> 1;
-        let addressing = u64::from((Status::PX | Status::SX | Status::UX).bits());
         let is_usual = trap.user
             && context.syscall_vector != 0
-            && (context.base_status ^ wide) & addressing == 0
+            && context.base_status & ADDRESSING == addressing(status)
             && !trap.in_delay_slot()
             && !trap.is_fetch(address);
         if !is_usual {

@@ -282,22 +282,7 @@ impl<'a> Pmap<'a> {
     /// take the page away meanwhile: what was read then does not count.
     pub fn read<T>(&self, from: GuestPhysical, read: impl Fn(MachineAddress) -> T) -> Option<T> {
         const TRIES: usize = 4;
-        let lo = &self.entry(from.page())?.lo;
-        let mut before = lo.load(Ordering::Acquire);
-        for _ in 0..TRIES {
-            if before == 0 {
-                return None;
-            }
-            let page = page_of(before).address();
-            let found = read(MachineAddress(page.0 | from.offset_in_page()));
-            fence(Ordering::Acquire);
-            let after = lo.load(Ordering::Relaxed);
-            if after == before {
-                return Some(found);
-            }
-            before = after;
-        }
-        None
+        (0..TRIES).find_map(|_| self.read_once(from, &read))
     }
 
     /// The same with one try, for who has another way.

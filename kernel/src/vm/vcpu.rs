@@ -26,6 +26,10 @@ const TIMER: u32 = 1 << (8 + LINE_TIMER) | Cause::TI.bits();
 /// Lines that devices raise: IP2 to IP6.
 const DEVICE_LINES: u32 = 0x7c00;
 
+/// The bits of Status that say which addresses a mode has.
+pub(super) const ADDRESSING: u64 =
+    (Status::PX.bits() | Status::SX.bits() | Status::UX.bits()) as u64;
+
 /// CP0 registers that have no slot in the special page.
 #[derive(Clone, Debug, Default)]
 pub struct Registers {
@@ -129,6 +133,13 @@ pub struct Vcpu<'a> {
 }
 
 const _: () = assert!(offset_of!(Vcpu<'static>, l2) == L2_SLOTS_OFFSET);
+
+/// Those of the real Status while the guest's kernel or user mode runs with this Status of its own: the guest's kernel mode has
+/// the real one's SX for its KX. The monitor's own KX stays.
+pub(super) const fn addressing(virtual_status: u64) -> u64 {
+    let kx = Status::KX.bits() as u64;
+    (virtual_status & !(kx >> 1) | (virtual_status & kx) >> 1) & ADDRESSING
+}
 
 impl<'a> Vcpu<'a> {
     /// Fills what is zero in memory: a virtual CPU at its guest's entry point. Every TLB is empty.
@@ -325,15 +336,12 @@ impl<'a> Vcpu<'a> {
             self.supervisor = supervisor.then_some(before);
             self.l2.clear();
         }
-        // The guest's kernel mode has the real one's SX for its KX. The monitor's own KX stays.
-        let addressing = u64::from((Status::PX | Status::SX | Status::UX).bits());
-        let wide = if supervisor {
-            virtual_status
+        let addressing = if supervisor {
+            virtual_status & ADDRESSING
         } else {
-            let kx = u64::from(Status::KX.bits());
-            virtual_status & !(kx >> 1) | (virtual_status & kx) >> 1
+            addressing(virtual_status)
         };
-        self.context.base_status = self.context.base_status & !addressing | wide & addressing;
+        self.context.base_status = self.context.base_status & !ADDRESSING | addressing;
         self.context.status = self.context.base_status
             | u64::from(mode.bits())
             | virtual_status & self.context.fpu_mask;

@@ -8,6 +8,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* What is measured begins at a multiple of this many nanoseconds. */
+#define PHASE	100000000UL
+
 /* What costs counted time and is no work: requests to disks, and hundredths of a second in which the CPU had nothing to do. */
 struct waits {
 	unsigned long requests, idle;
@@ -59,9 +62,12 @@ static void give_random_bits(void)
 
 void measure_settle(void)
 {
-	struct timespec until = { .tv_sec = nanoseconds() / 1000000000 + 1 };
+	struct timespec until;
+	unsigned long begin;
 
 	give_random_bits();
+	begin = (nanoseconds() / PHASE + 1) * PHASE;
+	until = (struct timespec) { .tv_sec = begin / 1000000000, .tv_nsec = begin % 1000000000 };
 	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) != 0)
 		;
 	settled = waits_so_far();

@@ -8,8 +8,8 @@
 extern "C" {
 #endif
 
-/* Sleeps until the clock shows a whole second. How long a disk takes is no matter of counted instructions; so what comes
- * after it begins at the same distance from the kernel's ticks each time only behind this. */
+/* Sleeps until the clock shows a whole tenth of a second: what is measured begins at the same distance from the kernel's ticks, whatever it
+ * took to come here. */
 void measure_settle(void);
 
 /* What is measured begins; it is window 1 to 64, or none if 0, of the programs that watch the machine. */

@@ -7,7 +7,6 @@
  *     micro begin WINDOW      window 1 to 64 of those who watch the machine begins
  *     micro end WINDOW        and ends
  *     micro report            tells them to report
- *     micro load FOLDER       brings the files of a folder into memory
  */
 #include "micro.h"
 
@@ -71,12 +70,10 @@ int main(int argc, char **argv)
 		mark_end(window);
 	else if (strcmp(name, "report") == 0)
 		mark_report();
-	else if (strcmp(name, "load") == 0 && argc > 2)
-		load_files(argv[2]);
 	else if (strcmp(name, "list") == 0)
 		find(NULL);
 	else if (strcmp(name, "nothing") != 0) { /* what "exec" starts */
-		fprintf(stderr, "usage: micro NAME [WINDOW] | list | begin WINDOW | end WINDOW | report | load FOLDER\n");
+		fprintf(stderr, "usage: micro NAME [WINDOW] | list | begin WINDOW | end WINDOW | report\n");
 		return 1;
 	}
 	return 0;

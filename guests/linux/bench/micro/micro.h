@@ -30,7 +30,5 @@ extern const struct micro call_micros[], process_micros[], memory_micros[];
 
 /* A new open file of this many bytes, none of them a hole. */
 int file_of(size_t bytes);
-/* Brings all files of a folder into memory. */
-void load_files(const char *folder);
 
 #endif

@@ -3,18 +3,23 @@
 use super::super::device;
 use super::super::resident::Resident;
 use super::{unload, Cpu, NOBODY};
-use crate::clock::{self, LOOK_AT_CLOCK};
+use crate::clock::{self, ticks_of_ns, LOOK_AT_CLOCK};
 use core::sync::atomic::Ordering;
 use disco_abi::{LINE_CONSOLE, LINE_DISK, LINE_IPI, LINE_NET};
 use disco_arch::board::interrupts;
 use disco_arch::cp0;
 use disco_arch::cpu;
 use disco_arch::point::pass;
+use disco_arch::tlb;
 use disco_arch::trap;
 use disco_magic::{marker, point};
 
 /// A timer is not set nearer than this, in ticks, so that it is not missed.
 const SOONEST: u64 = 32;
+
+/// How long entries stay hidden behind the TLB at least, in nanoseconds: those that were hidden first are of less use with time, and
+/// those that still are of use come back at a miss each. Less than 10 ms, which are between two interrupts of most guests' timers.
+const HIDDEN_NS: u64 = 8_000_000;
 
 /// Posted bits: console input waits, or does no more; messages of siblings wait.
 pub const POSTED_INPUT: u64 = 1 << LINE_CONSOLE;
@@ -48,6 +53,10 @@ impl Cpu {
             count(2);
             self.timer = 0;
             let now = self.now();
+            if now >= self.hidden_until {
+                tlb::forget_hidden();
+                self.hidden_until = now.saturating_add(ticks_of_ns(HIDDEN_NS));
+            }
             self.set_timer(now.saturating_add(LOOK_AT_CLOCK), now);
             clock::seen(now);
             if self.id.0 == 0 {

@@ -80,6 +80,7 @@ impl Cpu {
                 debt_due: u64::MAX,
                 sampler: Sampler::new(&monitor.numa, count_hz()),
                 timer: 0,
+                hidden_until: 0,
                 console_due: if number == 0 { 0 } else { u64::MAX },
                 ended: VcpuSet::EMPTY,
                 random: number as u64 + 1,

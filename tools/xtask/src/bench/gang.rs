@@ -1,5 +1,6 @@
 //! Machines that work side by side (`guests/linux/bench/gang`): what each is asked for, and whether all came to the same.
 
+use super::sides::FIXED;
 use anyhow::{ensure, Result};
 use regex::Regex;
 use std::collections::BTreeSet;
@@ -26,7 +27,7 @@ impl Gang {
             files,
             start,
         } = self;
-        format!("disco.bench={window},{jobs},{files},{start}")
+        format!("{FIXED} disco.bench={window},{jobs},{files},{start}")
     }
 }
 
@@ -75,6 +76,6 @@ mod tests {
             files: 3,
             start: 4,
         };
-        assert_eq!(gang.request(), "disco.bench=11,2,3,4");
+        assert_eq!(gang.request(), "norandmaps disco.bench=11,2,3,4");
     }
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: the same Linux with the same commands on the bare board and as the only
 //! guest, both with counted instructions, where a nanosecond is an instruction and every run
-//! gives the same figures. Either side's kernel has a disk and no network, and both have the same user
+//! gives the same figures. Either side's kernel has no network, and both have the same user
 //! land, which is not the ordinary one (`guests/linux/bench`): the difference is the monitor.
 
 mod board;

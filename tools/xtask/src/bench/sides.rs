@@ -5,11 +5,9 @@ use super::rows::{Group, Row, BOOT};
 use super::COUNTED;
 use crate::build::{linux, monitor::Image};
 use crate::description::Machine;
-use crate::disk::{DiskFile, Keep, Layout};
 use crate::flash::Flash;
 use crate::paths;
 use crate::process::last_lines;
-use crate::run::drive::Drive;
 use crate::run::native;
 use crate::run::qemu::Board;
 use crate::run::session::Session;
@@ -57,9 +55,12 @@ impl Measured {
 /// No calibration of the delay loop, which the guest does not
 /// need either.
 const NATIVE_COMMAND_LINE: &str = "lpj=5000000";
-/// Programs lie where the kernel puts them without random numbers. Those it has depend on when a disk answers, and a program's
-/// misses on where it lies.
-const FIXED: &str = "norandmaps";
+/// Programs lie where the kernel puts them without random numbers: a program's misses depend on where it lies.
+pub const FIXED: &str = "norandmaps";
+/// A kernel with nothing to do computes. When a CPU waits, QEMU's main thread moves the clock on to the next timer, and now and then before
+/// the CPU's thread has counted its last instructions (`icount_start_warp_timer`, QEMU's softmmu/icount.c): that timer is
+/// late then, and no second run is.
+const AWAKE: &str = "nowait";
 /// QEMU gives the board's kernel random numbers: the same ones each time.
 const SEED: [&str; 2] = ["-seed", "1"];
 /// The guest's memory, and the bare board's.
@@ -70,20 +71,30 @@ const LIMIT: Duration = Duration::from_secs(80 * 60);
 /// Builds what both sides need for `rows`, beside the monitor.
 pub fn build(rows: &[Row]) -> Result<()> {
     linux::build_bench()?;
-    if has_loads(rows) {
-        linux::loads::build()?;
-    }
-    Ok(())
+    loads(rows).try_for_each(|load| linux::build_load(load.name))
 }
 
-/// Whether `rows` want the disk with the loads.
+/// Those of `rows` that are loads, which have a disk.
+fn loads(rows: &[Row]) -> impl Iterator<Item = &Row> {
+    rows.iter().filter(|row| row.group == Group::Load)
+}
+
+/// Whether any of `rows` is a load.
 pub fn has_loads(rows: &[Row]) -> bool {
-    rows.iter().any(|row| row.group == Group::Load)
+    loads(rows).next().is_some()
+}
+
+/// The user land of a run: with the load's disk, if it is a load's. The disk is a file in memory on both sides: how long a real one
+/// takes is no matter of counted instructions, and no two runs would count the same.
+fn initramfs(rows: &[Row]) -> PathBuf {
+    match loads(rows).next() {
+        Some(load) => linux::load_initramfs_path(load.name),
+        None => linux::bench_initramfs_path(),
+    }
 }
 
 /// `rows` in runs. A load has one of its own: on the board there is time for one (`guests/linux/README.md`), and what the
-/// one before has left in memory is no matter of it. How long a disk takes is no matter of counted instructions, so the
-/// other rows' run, which has none, is the same every time from the first instruction on.
+/// one before has left in memory is no matter of it.
 pub fn runs(rows: &[Row]) -> Vec<Vec<Row>> {
     let (loads, others): (Vec<Row>, Vec<Row>) =
         rows.iter().partition(|row| row.group == Group::Load);
@@ -97,27 +108,24 @@ pub fn runs(rows: &[Row]) -> Vec<Vec<Row>> {
 pub fn native(rows: &[Row], mut progress: Side) -> Result<Measured> {
     let mut measured = Measured::default();
     for rows in runs(rows) {
-        let command = native_command(&linux::bench_initramfs_path(), &rows);
+        let command = native_command(&rows);
         measured.add(measure(&command, &events("native")?, &mut progress)?);
     }
     progress.finish();
     Ok(measured)
 }
 
-/// QEMU with the bare board and Linux on it, with this user land.
-pub fn native_command(initramfs: &Path, rows: &[Row]) -> Command {
+/// QEMU with the bare board and Linux on it, which is asked for the rows of a run.
+pub fn native_command(rows: &[Row]) -> Command {
     let line = format!("{NATIVE_COMMAND_LINE} {}", request(rows));
     let memory = format!("{MEMORY_MIB}M");
     let mut command = native::command(
         &linux::bench_native_kernel_path(),
-        initramfs,
+        &initramfs(rows),
         &memory,
         &line,
     );
     command.args(COUNTED).args(SEED);
-    if has_loads(rows) {
-        command.args(native::disk_arguments(&linux::loads::path()));
-    }
     command
 }
 
@@ -125,7 +133,7 @@ pub fn native_command(initramfs: &Path, rows: &[Row]) -> Command {
 pub fn guest(monitor: &Image, rows: &[Row], mut progress: Side) -> Result<Measured> {
     let mut measured = Measured::default();
     for rows in runs(rows) {
-        let machine = guest_machine(&linux::bench_initramfs_path(), &rows)?;
+        let machine = guest_machine(&rows)?;
         let events = events("guest")?;
         let board = guest_board(monitor, &machine, &folder().join("guest.flash"), &events)?;
         measured.add(measure(&board.command(), &events, &mut progress)?);
@@ -134,20 +142,14 @@ pub fn guest(monitor: &Image, rows: &[Row], mut progress: Side) -> Result<Measur
     Ok(measured)
 }
 
-/// The machine with Linux as its only guest, with this user land.
-pub fn guest_machine(initramfs: &Path, rows: &[Row]) -> Result<Machine> {
-    let (disk, disks) = if has_loads(rows) {
-        let image = linux::loads::path();
-        let disk = format!("[[disk]]\nname = \"loads\"\nimage = {image:?}\nmode = \"cow\"\n");
-        (disk, "disks = [\"loads\"]\n")
-    } else {
-        (String::new(), "")
-    };
+/// The machine with Linux as its only guest, which is asked for the rows of a run.
+pub fn guest_machine(rows: &[Row]) -> Result<Machine> {
     let text = format!(
-        "[hardware]\ncpus = 1\nnodes = 1\nmemory = \"512M\"\nconsole = \"bench\"\n{disk}\
-         [[vm]]\nname = \"bench\"\nguest = {:?}\ninitrd = {initramfs:?}\nmemory = \"{MEMORY_MIB}M\"\n{disks}\
+        "[hardware]\ncpus = 1\nnodes = 1\nmemory = \"512M\"\nconsole = \"bench\"\n\
+         [[vm]]\nname = \"bench\"\nguest = {:?}\ninitrd = {:?}\nmemory = \"{MEMORY_MIB}M\"\n\
          cmdline = \"{} {}\"\n",
         linux::bench_kernel_path(),
+        initramfs(rows),
         linux::COMMAND_LINE,
         request(rows)
     );
@@ -158,7 +160,7 @@ pub fn guest_machine(initramfs: &Path, rows: &[Row]) -> Result<Machine> {
     )?)
 }
 
-/// The board with a machine's image, which is written to `flash`, and its real disk, if it has one, beside it.
+/// The board with a machine's image, which is written to `flash`.
 pub fn guest_board(
     monitor: &Image,
     machine: &Machine,
@@ -171,19 +173,14 @@ pub fn guest_board(
         .iter()
         .map(|&argument| argument.to_owned())
         .collect();
-    let mut board = Board::of_image(flash, events.to_path_buf(), counted)?;
-    if let Some(layout) = Layout::of(machine)? {
-        let disk = DiskFile::provide(&layout, &flash.with_extension("disk"), Keep::Discard)?;
-        board.disk = Some(Drive::File(disk.path().to_path_buf()));
-    }
-    Ok(board)
+    Board::of_image(flash, events.to_path_buf(), counted)
 }
 
 /// Asks the guest's user land to measure; the boot needs no asking.
 fn request(rows: &[Row]) -> String {
     let names = rows.iter().map(|row| row.name);
     let asked: Vec<&str> = names.filter(|&name| name != BOOT).collect();
-    format!("{FIXED} disco.bench={}", asked.join(","))
+    format!("{FIXED} {AWAKE} disco.bench={}", asked.join(","))
 }
 
 /// Where the benchmark's files go.

@@ -1,6 +1,6 @@
 //! Linux on the bare board, without a monitor: what a virtual machine is compared with.
 
-use super::qemu::{option_path, PROGRAM};
+use super::qemu::PROGRAM;
 use std::path::Path;
 use std::process::Command;
 
@@ -21,14 +21,4 @@ pub fn command(kernel: &Path, initramfs: &Path, memory: &str, command_line: &str
             &format!("console=ttyS0 rdinit=/init {command_line}"),
         ]);
     command
-}
-
-/// QEMU's arguments for this image as its disk, which takes no writes.
-pub fn disk_arguments(image: &Path) -> Vec<String> {
-    let file = option_path(image);
-    let drive = format!("if=none,id=disk,format=raw,readonly=on,file={file}");
-    let device = "virtio-blk-pci,drive=disk,disable-legacy=on,addr=12";
-    ["-drive", &drive, "-device", device]
-        .map(str::to_owned)
-        .into()
 }

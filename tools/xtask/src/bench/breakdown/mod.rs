@@ -9,7 +9,7 @@ mod table;
 use super::progress::{Progress, Side};
 use super::rows::{Row, BOOT};
 use super::{keep, sides};
-use crate::build::{linux, monitor::Image};
+use crate::build::monitor::Image;
 use crate::setup::toolchain::Toolchain;
 use anyhow::Result;
 use disco_breakdown::report::Report;
@@ -62,7 +62,7 @@ fn of_run(rows: &[Row], image: &Image, plugin: &Plugin) -> Result<Vec<Split>> {
 fn native(plugin: &Plugin, rows: &[Row], progress: Side) -> Result<Report> {
     let report = sides::folder().join(NATIVE).with_extension("json");
     let events = sides::events(NATIVE)?;
-    let mut command = sides::native_command(&linux::bench_initramfs_path(), rows);
+    let mut command = sides::native_command(rows);
     command.args(plugin.native_arguments(&report));
     sides::run(&command, &events, progress)?;
     plugin::read(&report)
@@ -72,7 +72,7 @@ fn native(plugin: &Plugin, rows: &[Row], progress: Side) -> Result<Report> {
 fn guest(image: &Image, plugin: &Plugin, rows: &[Row], progress: Side) -> Result<Report> {
     let path = |what: &str| sides::folder().join(GUEST).with_extension(what);
     let events = sides::events(GUEST)?;
-    let machine = sides::guest_machine(&linux::bench_initramfs_path(), rows)?;
+    let machine = sides::guest_machine(rows)?;
     let mut board = sides::guest_board(image, &machine, &path("flash"), &events)?;
     plugin::write_points(&path("points"))?;
     let memory = board.hardware.memory;

@@ -7,7 +7,7 @@ mod table;
 use super::progress::{Progress, Side};
 use super::rows::{Group, Row, BOOT};
 use super::{keep, sides};
-use crate::build::{linux, monitor::Image};
+use crate::build::monitor::Image;
 use crate::run::magic::Magic;
 use crate::setup::toolchain::Toolchain;
 use anyhow::Result;
@@ -50,7 +50,7 @@ fn windowed(rows: &[Row]) -> Vec<Row> {
 /// The model's report of the bare board.
 fn native(model: &Magic, rows: &[Row], progress: Side) -> Result<Value> {
     let model = model.reporting_to(sides::folder().join(NATIVE).with_extension("json"));
-    let mut command = sides::native_command(&linux::bench_initramfs_path(), rows);
+    let mut command = sides::native_command(rows);
     command.args(model.native_arguments(sides::MEMORY_MIB << 20, MISS_NS));
     sides::run(&command, &sides::events(NATIVE)?, progress)?;
     model.read()
@@ -60,7 +60,7 @@ fn native(model: &Magic, rows: &[Row], progress: Side) -> Result<Value> {
 fn guest(image: &Image, model: &Magic, rows: &[Row], progress: Side) -> Result<Value> {
     let path = |what: &str| sides::folder().join(GUEST).with_extension(what);
     let model = model.reporting_to(path("json"));
-    let mut machine = sides::guest_machine(&linux::bench_initramfs_path(), rows)?;
+    let mut machine = sides::guest_machine(rows)?;
     machine.magic = true;
     let events = sides::events(GUEST)?;
     let mut board = sides::guest_board(image, &machine, &path("flash"), &events)?;

@@ -1,9 +1,8 @@
-//! The loads of the benchmark: programs from the distribution's sources with what they work on, and the disk that holds
+//! The loads of the benchmark: programs from the distribution's sources with what they work on, and the disks that hold
 //! them (`guests/linux/bench/loads`).
 
 use super::super::cache::{self, Key};
 use super::port::{compiler_version, Port};
-use super::{disk_path, provide_large};
 use crate::process;
 use crate::setup::{source, version_of};
 use anyhow::{Context, Result};
@@ -51,11 +50,6 @@ pub fn packages() -> impl Iterator<Item = &'static str> {
     sources.map(|&(_, package)| package)
 }
 
-/// The image of the disk with all loads.
-pub fn path() -> PathBuf {
-    disk_path("loads")
-}
-
 /// Builds a load: its folder.
 pub fn folder(name: &str) -> Result<PathBuf> {
     let load = ALL.iter().find(|load| load.name == name);
@@ -63,22 +57,18 @@ pub fn folder(name: &str) -> Result<PathBuf> {
         .build()
 }
 
-/// Builds all loads, and the disk with them.
-pub fn build() -> Result<()> {
+/// Builds a load, and an archive for an initial ramdisk with a disk that holds it.
+pub fn disk(name: &str) -> Result<PathBuf> {
+    let load = folder(name)?;
     let script = scripts().join("disk.sh");
-    let mut key = Key::new("loads").tree(&script)?;
-    let mut loads = Vec::new();
-    for load in ALL {
-        let built = load.build()?;
-        key = key.text(load.name).tree(&built)?;
-        loads.push(built);
-    }
-    let disk = cache::folder("loads", key, |out| {
+    let kind = format!("disk-{name}");
+    let key = Key::new(&kind).tree(&script)?.tree(&load)?;
+    let disk = cache::folder(&kind, key, |out| {
         let mut command = Command::new("sh");
-        command.arg(&script).arg(out).args(&loads);
-        process::run_step("loads: disk", "loads", &mut command)
+        command.arg(&script).arg(out).arg(&load);
+        process::run_step(&format!("{name}: disk"), &kind, &mut command)
     })?;
-    provide_large(&disk.join("loads.ext4"), &path())
+    Ok(disk.join("disk.cpio"))
 }
 
 /// Where the scripts of all loads are.

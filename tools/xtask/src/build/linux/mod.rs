@@ -59,6 +59,11 @@ pub fn bench_initramfs_path() -> PathBuf {
     ready_folder().join("initramfs-bench")
 }
 
+/// The same with the disk of a load.
+pub fn load_initramfs_path(load: &str) -> PathBuf {
+    ready_folder().join(format!("initramfs-{load}"))
+}
+
 /// The same for machines that work side by side.
 pub fn gang_initramfs_path() -> PathBuf {
     ready_folder().join("initramfs-gang")
@@ -90,6 +95,12 @@ pub fn build_bench() -> Result<()> {
     provide(&port.native_kernel()?, &bench_native_kernel_path())?;
     let archives = [port.initramfs(None)?, port.archive("micro", &[])?];
     provide_joined(&archives, &bench_initramfs_path())
+}
+
+/// Builds the user land with the disk of a load, from [`build_bench`]'s.
+pub fn build_load(load: &str) -> Result<()> {
+    let archives = [bench_initramfs_path(), loads::disk(load)?];
+    provide_joined(&archives, &load_initramfs_path(load))
 }
 
 /// Builds the user land of machines that work side by side, from [`build_bench`]'s and the load that they work at.
