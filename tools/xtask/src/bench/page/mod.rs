@@ -126,7 +126,7 @@ fn legend(out: &mut String) {
         ("paper", "the paper"),
         ("user", "user"),
         ("kernel", "kernel"),
-        ("idle", "idle"),
+        ("skipped", "skipped: counted, not executed"),
     ] {
         key(out, class, 1.0, label);
     }

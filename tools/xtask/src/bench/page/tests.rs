@@ -67,7 +67,7 @@ fn a_guest_is_broken_down_by_what_the_monitor_was_entered_for() {
     has("data-json=\".breakdown[0].guest.causes[1].instructions\" data-value=\"100000000\"");
     has("null, guest: monitor, privileged: &lt;mtc0&gt; &quot;Compare&quot;, 10 entries, 600000000 instructions");
     // 2 s of which 1.7 G are instructions.
-    has("null, guest: idle, 300000000 ns");
+    has("null, guest: skipped, 300000000 ns");
     has("60.0 of the board's 100");
 }
 
