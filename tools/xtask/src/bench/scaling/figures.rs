@@ -4,6 +4,7 @@ use super::machine::MISS_NS;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::ops::Add;
 
 /// Where the time of a mode goes, all CPUs together, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +15,18 @@ pub struct Times {
     pub local_stall_ns: u64,
     /// Waiting for another node's memory or cache.
     pub remote_stall_ns: u64,
+}
+
+impl Add for Times {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            run_ns: self.run_ns + other.run_ns,
+            local_stall_ns: self.local_stall_ns + other.local_stall_ns,
+            remote_stall_ns: self.remote_stall_ns + other.remote_stall_ns,
+        }
+    }
 }
 
 /// A machine of eight CPUs, divided.
@@ -29,7 +42,7 @@ pub struct Scaling {
     pub user: Times,
     /// Their kernels.
     pub kernel: Times,
-    /// The monitor.
+    /// The monitor, with what it moves.
     pub monitor: Times,
     /// CPUs that had nothing to do while others had, as many as there are virtual CPUs.
     pub idle_ns: u64,
@@ -62,7 +75,7 @@ impl Scaling {
             elapsed_ns: elapsed(whole),
             user: times("user")?,
             kernel: times("guest_kernel")?,
-            monitor: times("monitor")?,
+            monitor: times("monitor")? + times("moving")?,
             idle_ns: (elapsed(whole) * (vms * cpus) as u64).saturating_sub(busy),
         })
     }
@@ -103,6 +116,7 @@ pub mod tests {
                 "cpus": [{ "busy_ns": elapsed_ns }, { "busy_ns": 1000 }, { "busy_ns": 0 }],
                 "modes": {
                     "user": mode(100, 2, 3, 4), "guest_kernel": mode(50, 0, 1, 0), "monitor": mode(10, 0, 0, 1),
+                    "moving": mode(20, 0, 1, 0),
                 },
             })
         };
@@ -122,7 +136,12 @@ pub mod tests {
             remote_stall_ns: 3600,
         };
         assert_eq!(scaling.user, user);
-        assert_eq!(scaling.monitor.remote_stall_ns, 900);
+        let monitor = Times {
+            run_ns: 150,
+            local_stall_ns: 300,
+            remote_stall_ns: 900,
+        };
+        assert_eq!(scaling.monitor, monitor);
         // Two CPUs for 9000 ns, of which one was busy and the other for 1000.
         assert_eq!(scaling.idle_ns, 8000);
         let one = Scaling::of((1, 2), 11..=11, &report()).unwrap();
