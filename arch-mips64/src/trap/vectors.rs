@@ -278,19 +278,10 @@ disco_system_call:
     dmfc0 $27, $31, 4
     eretnc
 
-    # eret is eretnc without a link: a pair of ours takes its place, where no register is kept.
-disco_eret:
-    mfc0 $26, $12
-    andi $26, $26, 8
-    beqz $26, disco_general_slow    # not from supervisor mode
-    nop
-    lld $26, {gpr}($27)
-    b disco_eretnc
-    scd $26, {gpr}($27)
-
-    # eretnc of a guest kernel, with no interrupt waiting: 39 instructions from the vector on, if its Status is
-    # that of last time.
-disco_eretnc:
+    # eret and eretnc of a guest's kernel, with no interrupt waiting, if its Status is that of last time: 43 and 39
+    # instructions from the vector on. Each ends with its like, so what the real CPU has of a link is what the guest's has.
+    .macro disco_return instruction
+disco_\instruction:
     mfc0 $26, $12
     andi $26, $26, 8
     beqz $26, disco_general_slow    # not from supervisor mode
@@ -298,7 +289,7 @@ disco_eretnc:
     bnez $26, disco_general_slow
     lw $26, {sp_status}+4($27)
     ld $1, {eret_from}($27)
-    bne $26, $1, 2f
+    bne $26, $1, disco_other_status
     ld $1, {sp_epc}($27)
     andi $26, $1, 1
     bnez $26, disco_general_slow    # an odd address
@@ -307,15 +298,22 @@ disco_eretnc:
     dmtc0 $1, $14
     ld $26, {eret_status}($27)
     mtc0 $26, $12
-1:  disco_point {p_eret}
+disco_end_\instruction:
+    disco_point {p_eret}
     ld $26, {erets}($27)
     daddiu $26, $26, 1
     sd $26, {erets}($27)
     ld $1, {gpr}+8($27)
     dmfc0 $26, $31, 3
     dmfc0 $27, $31, 4
-    eretnc
-2:  sd $2, {gpr}+16($27)
+    \instruction
+    .endm
+
+    disco_return eret
+    disco_return eretnc
+
+disco_other_status:
+    sd $2, {gpr}+16($27)
     ins $26, $1, 21, 1              # an odd address, in a bit that no Status has
     lui $2, 0x0060                  # that, BEV, ERL, KSU neither 0 nor 2: the slow way
     ori $2, $2, 0x000c
@@ -337,7 +335,11 @@ disco_eretnc:
     sd $26, {eret_status}($27)
     ld $2, {gpr}+16($27)
     mtc0 $26, $12                   # in no delay slot: QEMU goes on behind it
-    b 1b
+    mfc0 $26, $8, 1                 # BadInstr
+    andi $26, $26, 0x40
+    bnez $26, disco_end_eretnc
+    nop
+    b disco_end_eret
     nop
 3:  b disco_general_slow
     ld $2, {gpr}+16($27)
